@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Test group "guest": the series' kernel, booted on each machine; KUnit suites, kselftests and
+# scenarios. A test is a machine (see guest.sh), and each result of the guest's own TAP stream is
+# one of its subtests. The debug kernel runs the same, and looks for leaks at the end.
+
+# shellcheck disable=SC2034	# scripts/test reads it
+TEST_PARALLEL_guest=2
+
+list_guest() {
+	local nodes cgroup lru
+	for nodes in n1 n2 n4; do
+		for cgroup in v2 v1; do
+			for lru in classic mglru; do printf '%s-%s-%s\n' $nodes $cgroup $lru; done
+		done
+	done
+	[ -z "${MP_TEST_DEBUG:-}" ] || printf '%s\n' n2-v2-mglru-debug
+}
+
+# guest_kernel_of NAME: the kernel that a machine of that name boots.
+guest_kernel_of() {
+	case $1 in
+	*-debug) printf 'debug\n' ;;
+	*) printf 'series\n' ;;
+	esac
+}
+
+setup_guest() {
+	local kernel kernels fragments
+	kernels=$(for kernel in "$@"; do guest_kernel_of "$kernel"; done | sort -ru)
+	tree_source series && build_needs && guest_needs || return
+	for kernel in $kernels; do
+		fragments=(guest series)
+		[ "$kernel" != debug ] || fragments+=(debug)
+		guest_kernel "$kernel" "$MP_SRC" "${fragments[@]}" || return
+		guest_probe "$kernel"
+	done
+}
+
+# What runs inside: everything that there is.
+guest_work() {
+	local scenario work='run-tests'
+	! grep -q '^CONFIG_.*_KUNIT_TEST=y' "$MP_OUT/build/$1/.config" || work+=' kunit'
+	[ ! -s "$MP_OUT/build/$1/kselftest-install/kselftest-list.txt" ] || work+=' kselftest'
+	for scenario in "$MP_TOP"/selftests/scenarios/*; do
+		work+=" scenario:$(basename "$scenario")"
+	done
+	[ "$1" != debug ] || work="MP_SLOW=16 $work kmemleak"
+	printf '%s\n' "$work"
+}
+
+run_guest() {
+	guest_test "guest.$1" "$1-kunit" "$(guest_kernel_of "$1")" && guest_report
+}
+
+# guest_test LOG MACHINE KERNEL: boots it and puts what the guest's tests said into $TEST_RESULTS.
+# Fails if there was a splat or no end; a test that failed is no reason.
+guest_test() {
+	local rc=0
+	guest_boot -l "test/$1" "$2" "$3" "$(guest_work "$3")" || rc=$?
+	tap_parse "$GUEST_OUT" >"$TEST_RESULTS"
+	[ "$rc" -ne 0 ] || return 0
+	case $GUEST_WHY in
+	'the job failed'*) return 0 ;;
+	esac
+	printf 'fail\tthe guest\t%s\n' "$GUEST_WHY" >>"$TEST_RESULTS"
+	printf '%s\n' "$GUEST_WHY" >&3
+	return 1
+}
+
+guest_report() { ! grep -q '^fail' "$TEST_RESULTS"; }

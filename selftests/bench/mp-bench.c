@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the series must not slow down, measured inside a guest, and the loads
+ * that the scenarios put on it.
+ *
+ * usage: mp-bench BENCH [OPTION]...
+ *	faults [MB]		first touches of anonymous memory
+ *	create DIR [FILES]	create and unlink empty files
+ *	dropcaches DIR [N]	drop_caches with N negative dentries below DIR
+ *	memcgs CGROUP DIR [N]	memory.reclaim of CGROUP with N children, each
+ *				with page cache and dentries of its own
+ *	extents FILE N		(a load) a file of N extents with holes between them
+ *	read FILE MB [FROM]	(a load) read so much of a file, from FROM MB on
+ *
+ * A bench prints "figure NAME VALUE UNIT" once a repetition. Under QEMU's
+ * "-icount shift=0" a nanosecond of CLOCK_MONOTONIC is an instruction.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REPEAT 7
+#define PAGE 4096UL
+
+static void die(const char *what)
+{
+	fprintf(stderr, "mp-bench: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static void figure(const char *name, double value, const char *unit)
+{
+	printf("figure %s %.1f %s\n", name, value, unit);
+	fflush(stdout);
+}
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		die(path);
+	close(fd);
+}
+
+/* A path in a static buffer, good until the next call. */
+static const char *path(const char *format, ...)
+{
+	static char buf[4096];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(buf, sizeof(buf), format, ap);
+	va_end(ap);
+	return buf;
+}
+
+/* Let deferred frees and writeback end before something is timed. */
+static void settle(void)
+{
+	sync();
+	usleep(200000);
+}
+
+static void faults(long mb)
+{
+	const size_t len = mb << 20;
+
+	for (int run = 0; run < REPEAT; run++) {
+		double a = now();
+		char *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			die("mmap");
+		for (size_t i = 0; i < len; i += PAGE)
+			p[i] = 1;
+		munmap(p, len);
+		figure("page-fault", (now() - a) / (len / PAGE), "each");
+	}
+}
+
+static void create(const char *dir, int files)
+{
+	for (int run = 0; run < REPEAT; run++) {
+		double a;
+
+		settle();
+		a = now();
+		for (int i = 0; i < files; i++) {
+			int fd = open(path("%s/f%d", dir, i),
+				      O_CREAT | O_RDWR, 0600);
+
+			if (fd < 0)
+				die(dir);
+			close(fd);
+		}
+		for (int i = 0; i < files; i++)
+			unlink(path("%s/f%d", dir, i));
+		figure("create+unlink", (now() - a) / files, "each");
+	}
+}
+
+/* Names that are not there: each leaves a negative dentry, and nothing else. */
+static void dentries(const char *dir, int first, int n)
+{
+	struct stat st;
+
+	for (int i = first; i < first + n; i++)
+		stat(path("%s/no%d", dir, i), &st);
+}
+
+static void dropcaches(const char *dir, int n)
+{
+	for (int run = 0; run <= REPEAT; run++) {
+		double a;
+
+		dentries(dir, 0, n);
+		settle();
+		a = now();
+		put("/proc/sys/vm/drop_caches", "2");
+		/* The first also drops what the boot left behind. */
+		if (run)
+			figure("drop_caches", now() - a, "all");
+	}
+}
+
+static void read_pages(const char *file, off_t from, size_t len)
+{
+	static char buf[16 * PAGE];
+	int fd = open(file, O_RDONLY);
+
+	if (fd < 0)
+		die(file);
+	for (size_t done = 0; done < len; done += sizeof(buf))
+		if (pread(fd, buf, sizeof(buf), from + done) <= 0)
+			break;
+	close(fd);
+}
+
+/* Charge 64 pages of a file and 100 dentries to one child of the cgroup. */
+static void fill_memcg(const char *cgroup, const char *dir, int i)
+{
+	const size_t len = 64 * PAGE;
+	int status;
+
+	if (!fork()) {
+		put(path("%s/c%d/cgroup.procs", cgroup, i), "0");
+		read_pages(path("%s/sparse", dir), i * len, len);
+		dentries(dir, i * 100, 100);
+		_exit(0);
+	}
+	if (wait(&status) < 0 || status)
+		die("fill_memcg");
+}
+
+static void memcgs(const char *cgroup, const char *dir, int n)
+{
+	const size_t bytes = n * 16 * PAGE;
+	char text[32];
+	int fd;
+
+	mkdir(cgroup, 0755);
+	put(path("%s/cgroup.subtree_control", cgroup), "+memory");
+	for (int i = 0; i < n; i++)
+		mkdir(path("%s/c%d", cgroup, i), 0755);
+	fd = open(path("%s/sparse", dir), O_CREAT | O_RDWR, 0600);
+	if (fd < 0 || ftruncate(fd, n * 64 * PAGE))
+		die(dir);
+	close(fd);
+	snprintf(text, sizeof(text), "%zu", bytes);
+	for (int run = 0; run < REPEAT; run++) {
+		double a;
+
+		put("/proc/sys/vm/drop_caches", "3");
+		for (int i = 0; i < n; i++)
+			fill_memcg(cgroup, dir, i);
+		settle();
+		a = now();
+		put(path("%s/memory.reclaim", cgroup), text);
+		figure("memcg-reclaim", (now() - a) / (bytes / PAGE), "page");
+	}
+	for (int i = 0; i < n; i++)
+		rmdir(path("%s/c%d", cgroup, i));
+	rmdir(cgroup);
+}
+
+/*
+ * Every second block is allocated, so that each is an extent of its own in
+ * ext4's extent status tree, and the holes between them too. None is written
+ * to: a delayed extent cannot be reclaimed.
+ */
+static void extents(const char *file, long n)
+{
+	int fd = open(file, O_CREAT | O_TRUNC | O_RDWR, 0600);
+
+	if (fd < 0)
+		die(file);
+	for (long i = 0; i < n; i++)
+		if (fallocate(fd, 0, 2 * i * PAGE, PAGE))
+			die(file);
+	close(fd);
+}
+
+static long number(char **argv, int i, long otherwise)
+{
+	for (int j = 0; j <= i; j++)
+		if (!argv[j])
+			return otherwise;
+	return atol(argv[i]);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(what, "faults")) {
+		faults(number(argv, 2, 64));
+	} else if (!strcmp(what, "create") && argc > 2) {
+		create(argv[2], number(argv, 3, 3000));
+	} else if (!strcmp(what, "dropcaches") && argc > 2) {
+		dropcaches(argv[2], number(argv, 3, 10000));
+	} else if (!strcmp(what, "memcgs") && argc > 3) {
+		memcgs(argv[2], argv[3], number(argv, 4, 100));
+	} else if (!strcmp(what, "extents") && argc > 3) {
+		extents(argv[2], number(argv, 3, 1000));
+	} else if (!strcmp(what, "read") && argc > 3) {
+		read_pages(argv[2], number(argv, 4, 0) << 20,
+			   number(argv, 3, 1) << 20);
+	} else {
+		fprintf(stderr, "mp-bench: see the head of its source\n");
+		return 2;
+	}
+	return 0;
+}
