@@ -48,6 +48,7 @@ warn() { printf '%s: warning: %s\n' "$MP_NAME" "$*" >&2; }
 
 # die MSG [CODE]
 die() {
+	trap - ERR
 	printf '%s: %s\n' "$MP_NAME" "$1" >&2
 	exit "${2:-1}"
 }
@@ -118,6 +119,7 @@ on_exit() { MP_ON_EXIT+=("$(printf '%q ' "$@")"); }
 mp_run_on_exit() {
 	local rc=$? i
 	trap '' INT TERM HUP
+	trap - ERR
 	set +e
 	mp_kill_child
 	for ((i = ${#MP_ON_EXIT[@]} - 1; i >= 0; i--)); do
@@ -127,6 +129,7 @@ mp_run_on_exit() {
 }
 
 mp_interrupted() {
+	trap - ERR
 	printf '\n%s: interrupted\n' "$MP_NAME" >&"$MP_STDERR"
 	exit 130
 }
@@ -295,7 +298,7 @@ mp_ticker() {
 
 # ---- the TAP stream --------------------------------------------------------------------------
 
-MP_TAP_N=0 MP_TAP_PASSED=0 MP_TAP_FAILED=0 MP_TAP_SKIPPED=0
+MP_TAP_N=0 MP_TAP_PASSED=0 MP_TAP_FAILED=0 MP_TAP_SKIPPED=0 MP_TAP_FAILURES=()
 
 tap_begin() { say 'TAP version 13'; }
 
@@ -313,6 +316,7 @@ tap_ok() {
 # tap_not_ok NAME [WHY]
 tap_not_ok() {
 	MP_TAP_FAILED=$((MP_TAP_FAILED + 1))
+	MP_TAP_FAILURES+=("$1${2:+: $2}")
 	tap_line 'not ok' "$1"
 	[ -z "${2:-}" ] || tap_note "$2"
 }
@@ -326,9 +330,12 @@ tap_skip() {
 # tap_note TEXT: as a diagnostic, which no reader of TAP takes for a result.
 tap_note() { printf '%s\n' "$1" | sed 's/^/# /'; }
 
-# tap_done: the plan, where the logs are, and the last line. Fails if a test failed or none ran.
+# tap_done: the plan, what failed, where the logs are, and the last line. Fails if a test failed or
+# none ran.
 tap_done() {
+	local failure
 	say "1..$MP_TAP_N"
+	for failure in "${MP_TAP_FAILURES[@]}"; do tap_note "failed: $failure"; done
 	tap_note "logs: $MP_OUT/logs"
 	say "$MP_TAP_PASSED passed, $MP_TAP_FAILED failed, $MP_TAP_SKIPPED skipped"
 	[ "$MP_TAP_FAILED" -eq 0 ] && [ $((MP_TAP_PASSED + MP_TAP_SKIPPED)) -gt 0 ]

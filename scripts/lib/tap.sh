@@ -5,8 +5,8 @@
 
 # tap_parse FILE: one line a test that has no subtests: STATUS<tab>NAME<tab>WHY, where STATUS is
 # ok, fail or skip, and NAME begins with the names of the tests that it is nested in ("outer:
-# inner"). A stream that lacks its plan, stops short of it or bails out gives a failure too: what
-# did not run did not pass.
+# inner"). The WHY of a failure that gives none is what was said just before it. A stream that lacks
+# its plan, stops short of it or bails out gives a failure too: what did not run did not pass.
 tap_parse() {
 	awk '
 	function add(level, status, name, why) {
@@ -70,9 +70,11 @@ tap_parse() {
 			if (status == "fail" && !inner_bad) add(level, status, name, why)
 			if (status == "skip" && !n[level + 1]) add(level, status, name, why)
 		} else {
+			if (status == "fail" && why == "") why = said
 			add(level, status, name, why)
 		}
 		seen[level]++
+		said = ""
 	}
 
 	BEGIN { top = -1 }
@@ -95,6 +97,12 @@ tap_parse() {
 	}
 	line ~ /^ok( |$)/ { result(level, 1, substr(line, 4)); next }
 	line ~ /^not ok( |$)/ { result(level, 0, substr(line, 8)); next }
+	line ~ /^# / {
+		gsub(/\t/, " ", line)
+		said = said (said == "" ? "" : "; ") substr(line, 3)
+		if (length(said) > 200) said = "... " substr(said, length(said) - 199)
+		next
+	}
 	line ~ /^Bail out!/ {
 		open_level(level)
 		add(level, "fail", "bail out", substr(line, 11))
