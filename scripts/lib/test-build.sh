@@ -12,7 +12,7 @@ BUILD_CHECK='sparse -D__typeof_unqual__=__typeof__'
 
 list_build() {
 	printf '%s\n' warnings memcg-off numa-off shrinker-debug-off nodes-shift-10 i386 \
-		bisectability
+		stack bisectability
 }
 
 setup_build() {
@@ -35,11 +35,75 @@ run_build() {
 	shrinker-debug-off) build_option CONFIG_SHRINKER_DEBUG=n ;;
 	nodes-shift-10) build_option CONFIG_NODES_SHIFT=10 ;;
 	i386) build_option ARCH=i386 ;;
+	stack) build_stack ;;
 	bisectability) "$MP_TOP/scripts/bisect" --quick || {
 		echo 'a patch in the middle does not build' >&3
 		return 1
 	} ;;
 	esac
+}
+
+# build_stack: shrinkers are called deep in reclaim, with no more than a little less of the stack
+# left to them; also where a mask of all nodes takes 128 bytes.
+build_stack() {
+	local what base series
+	for what in base series; do
+		objects_at "$(tree_git rev-parse "$what")"
+		build_stack_depth "$MP_SRC" >"$MP_OUT/logs/stack-$what" || {
+			echo 'mm/shrinker.o could not be measured' >&3
+			return 1
+		}
+	done
+	base=$(cat "$MP_OUT/logs/stack-base") series=$(cat "$MP_OUT/logs/stack-series")
+	echo "stack from shrink_slab() to a shrinker's callback: base $base bytes, series $series"
+	[ $((series - base)) -le 16 ] ||
+		{ echo "reclaim's stack grows from $base to $series bytes" >&3; return 1; }
+}
+
+# build_stack_depth SRC: what the functions from shrink_slab() to the callbacks take together, on
+# the deepest way, as the compiler says (ccache does not know its file). A function that ends in a
+# jump to the next has left the stack by then, which only the code tells. drop_caches alone goes
+# through shrink_slab_each_node().
+build_stack_depth() {
+	local dir
+	dir=$(build_dir stack "$1")
+	build_ccache
+	echo CONFIG_NODES_SHIFT=10 >"$dir/.nodes.config"
+	build_config stack "$1" guest "$dir/.nodes.config" >&2 || return
+	rm -f "$dir"/mm/shrinker.{o,ci}
+	CCACHE_DISABLE=1 log_run stack build_make stack "$1" KCFLAGS=-fcallgraph-info=su \
+		mm/shrinker.o >&2 || return
+	{
+		cat "$dir/mm/shrinker.ci"
+		objdump -dr --no-show-raw-insn "$dir/mm/shrinker.o"
+	} | awk '
+	function name(quoted) { gsub(/.*:|"/, "", quoted); return quoted }
+	function deepest(f,    i, g, d, most) {
+		if (f == "__indirect_call") return 0
+		if (f in known) return known[f]
+		known[f] = most = -1		# it does not get there, as far as is known yet
+		for (i = 1; i <= calls[f]; i++) {
+			g = call[f, i]
+			if (g == "shrink_slab_each_node" || (d = deepest(g)) < 0) continue
+			if (!((f, g) in jumped) || (f, g) in called) d += bytes[f]
+			if (d > most) most = d
+		}
+		return known[f] = most
+	}
+	/^node:/ && match($0, /[0-9]+ bytes/) { bytes[name($4)] = substr($0, RSTART) + 0 }
+	/^edge:/ { f = name($4); call[f, ++calls[f]] = name($6) }
+	/^[0-9a-f]+ <.*>:$/ { here = $2; gsub(/[<>:]/, "", here) }
+	$2 ~ /^(call|jmp)/ { how = $2; target = $4 }
+	$2 ~ /^R_X86_64_P/ { target = $3 }
+	$2 ~ /^(call|jmp|R_X86_64_P)/ {
+		gsub(/[<>]|[-+]0x.*/, "", target)
+		if (how ~ /^call/) called[here, target]; else jumped[here, target]
+	}
+	END {
+		depth = deepest("shrink_slab")
+		if (depth > 0) print depth
+		exit depth <= 0
+	}'
 }
 
 # build_option WORD: all touched objects in a configuration with that option.
