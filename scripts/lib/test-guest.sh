@@ -10,12 +10,13 @@ TEST_PARALLEL_guest=2
 
 list_guest() {
 	local nodes cgroup lru
+	# First, since it takes longest.
+	printf '%s\n' n2-v2-mglru-debug
 	for nodes in n1 n2 n4; do
 		for cgroup in v2 v1; do
 			for lru in classic mglru; do printf '%s-%s-%s\n' $nodes $cgroup $lru; done
 		done
 	done
-	[ -z "${MP_TEST_DEBUG:-}" ] || printf '%s\n' n2-v2-mglru-debug
 }
 
 # guest_kernel_of NAME: the kernel that a machine of that name boots.
