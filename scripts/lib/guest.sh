@@ -7,6 +7,7 @@
 #	n1 n2 n4	NUMA nodes, each with its own CPUs and an equal share of the memory
 #	v1 v2		the cgroup hierarchy that has the memory controller
 #	classic mglru	the LRU
+#	nomemcg		no memory controller (cgroup_disable=memory)
 #	debug		slow kernel: more memory, longer time-outs
 #	mNUMBER		memory in megabytes (512; 1536 with debug)
 #	cNUMBER		CPUs (2, or one a node)
@@ -90,13 +91,14 @@ guest_programs() {
 # guest_machine MACHINE: sets GUEST_QEMU (options), GUEST_CMDLINE and GUEST_LIMIT from its name.
 guest_machine() {
 	local word words i nodes=1 cpus='' memory='' icount='' debug='' kunit=0
-	local cgroup=v2 lru=classic swap=''
+	local cgroup=v2 lru=classic swap='' nomemcg=''
 	IFS=- read -ra words <<<"$1"
 	for word in "${words[@]}"; do
 		case $word in
 		n[1-8]) nodes=${word#n} ;;
 		v1 | v2) cgroup=$word ;;
 		classic | mglru) lru=$word ;;
+		nomemcg) nomemcg=' cgroup_disable=memory' ;;
 		debug) debug=1 ;;
 		kunit) kunit=1 ;;
 		swap) swap=1 ;;
@@ -121,7 +123,7 @@ guest_machine() {
 	guest_accel "$icount"
 	GUEST_CMDLINE="console=ttyS0 panic=-1 oops=panic loglevel=7"
 	GUEST_CMDLINE+=" rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30 kunit.enable=$kunit"
-	GUEST_CMDLINE+=" mp.cgroup=$cgroup mp.lru=$lru${swap:+ mp.swap}"
+	GUEST_CMDLINE+=" mp.cgroup=$cgroup mp.lru=$lru${swap:+ mp.swap}$nomemcg"
 }
 
 # guest_node_cpus NODE NODES CPUS: the part of -numa that gives the node its CPUs, if it has any.
