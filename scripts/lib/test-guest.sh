@@ -39,14 +39,15 @@ setup_guest() {
 	done
 }
 
-# What runs inside: everything that there is.
+# What runs inside: everything that there is. Scenarios come first, since they are about real
+# caches, of which kselftests leave bits and pieces on every node.
 guest_work() {
 	local scenario work='run-tests'
-	! grep -q '^CONFIG_.*_KUNIT_TEST=y' "$MP_OUT/build/$1/.config" || work+=' kunit'
-	[ ! -s "$MP_OUT/build/$1/kselftest-install/kselftest-list.txt" ] || work+=' kselftest'
 	for scenario in "$MP_TOP"/selftests/scenarios/*; do
 		work+=" scenario:$(basename "$scenario")"
 	done
+	! grep -q '^CONFIG_.*_KUNIT_TEST=y' "$MP_OUT/build/$1/.config" || work+=' kunit'
+	[ ! -s "$MP_OUT/build/$1/kselftest-install/kselftest-list.txt" ] || work+=' kselftest'
 	[ "$1" != debug ] || work="MP_SLOW=16 $work kmemleak"
 	printf '%s\n' "$work"
 }
