@@ -7,6 +7,9 @@
  *	faults [MB]		first touches of anonymous memory
  *	create DIR [FILES]	create and unlink empty files
  *	dropcaches DIR [N]	drop_caches with N negative dentries below DIR
+ *	lruwalk DIR [N]		a scan of N dentries below DIR, each of which was used
+ *				and is passed over: a walk of a list_lru on one
+ *				node, for one memcg
  *	memcgs CGROUP DIR [N]	memory.reclaim of CGROUP with N children, each
  *				with page cache and dentries of its own
  *	extents FILE N		(a load) a file of N extents with holes between them
@@ -18,6 +21,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +146,45 @@ static void dropcaches(const char *dir, int n)
 	}
 }
 
+/* The file that scans the shrinker of ext4, and the root cgroup's number in it. */
+static const char *ext4_shrinker(unsigned long *root)
+{
+	static char scan[512];
+	glob_t found;
+	FILE *f;
+
+	if (glob("/sys/kernel/debug/shrinker/sb-ext4*", 0, NULL, &found))
+		die("no shrinker of ext4 in debugfs");
+	snprintf(scan, sizeof(scan), "%s/scan", found.gl_pathv[0]);
+	f = fopen(path("%s/count", found.gl_pathv[0]), "r");
+	if (!f || fscanf(f, "%lu", root) != 1)
+		die(found.gl_pathv[0]);
+	fclose(f);
+	globfree(&found);
+	return scan;
+}
+
+static void lruwalk(const char *dir, int n)
+{
+	for (int run = 0; run < REPEAT; run++) {
+		unsigned long root;
+		const char *scan;
+		char text[64];
+		double a;
+
+		/* The first makes them, the second uses them. */
+		dentries(dir, 0, n);
+		dentries(dir, 0, n);
+		scan = ext4_shrinker(&root);
+		snprintf(text, sizeof(text), "%lu 0 %d", root, n);
+		settle();
+		a = now();
+		put(scan, text);
+		figure("lru-walk", (now() - a) / n, "each");
+		put("/proc/sys/vm/drop_caches", "2");
+	}
+}
+
 static void read_pages(const char *file, off_t from, size_t len)
 {
 	static char buf[16 * PAGE];
@@ -237,6 +280,8 @@ int main(int argc, char **argv)
 		create(argv[2], number(argv, 3, 3000));
 	} else if (!strcmp(what, "dropcaches") && argc > 2) {
 		dropcaches(argv[2], number(argv, 3, 10000));
+	} else if (!strcmp(what, "lruwalk") && argc > 2) {
+		lruwalk(argv[2], number(argv, 3, 10000));
 	} else if (!strcmp(what, "memcgs") && argc > 3) {
 		memcgs(argv[2], argv[3], number(argv, 4, 100));
 	} else if (!strcmp(what, "extents") && argc > 3) {
