@@ -11,7 +11,8 @@ TEST_PARALLEL_guest=2
 list_guest() {
 	local nodes cgroup lru
 	# The debug kernel first, since it takes longest.
-	printf '%s\n' n2-v2-mglru-debug n2-v2-mglru-nomemcg
+	[ -z "${MP_TEST_DEBUG:-}" ] || printf '%s\n' n2-v2-mglru-debug
+	printf '%s\n' n2-v2-mglru-nomemcg
 	for nodes in n1 n2 n4; do
 		for cgroup in v2 v1; do
 			for lru in classic mglru; do printf '%s-%s-%s\n' $nodes $cgroup $lru; done
