@@ -185,12 +185,25 @@ need_checkpatch() {
 }
 
 # tree_checkpatch FILE [OPTION]...: out/tree's checkpatch. The commits that a message names cannot
-# be looked up, since the tree has no history. Its helpers want Debian's python.
+# be looked up, since the tree has no history. Its helpers want Debian's python. It asks of each new
+# file whether MAINTAINERS should name it: not if that does already.
 tree_checkpatch() {
-	local file=$1
+	local file=$1 ignore=UNKNOWN_COMMIT_ID
 	shift
+	! tree_maintained "$file" || ignore+=,FILE_PATH_CHANGES
 	(cd "$MP_OUT/tree" && PATH=/usr/bin:$PATH perl scripts/checkpatch.pl --strict --no-summary \
-		--quiet --show-types --ignore UNKNOWN_COMMIT_ID "$@" "$file")
+		--quiet --show-types --ignore "$ignore" "$@" "$file")
+}
+
+# tree_maintained PATCH: every file that it adds lies in a section of MAINTAINERS.
+tree_maintained() {
+	local added
+	mapfile -t added < <(git apply --summary "$1" | sed -n 's/^ create mode [0-7]* //p')
+	for added in "${added[@]}"; do
+		(cd "$MP_OUT/tree" && PATH=/usr/bin:$PATH perl scripts/get_maintainer.pl \
+			--sections --no-git --no-git-fallback -f "$added" 2>/dev/null) |
+			grep -vE '^([A-Z]:)?[[:space:]]|^$|^THE REST$' | grep -q '^[A-Z]' || return
+	done
 }
 
 # tree_b4_am MBOX DIR: b4's own files stay in DIR too; nothing is asked of the network.

@@ -12,6 +12,8 @@
  *				node, for one memcg
  *	memcgs CGROUP DIR [N]	memory.reclaim of CGROUP with N children, each
  *				with page cache and dentries of its own
+ *	pages CGROUP DIR [MB]	CGROUP's memory.max set to a half of the page
+ *				cache in it: reclaim that reports its pressure
  *	extents FILE N		(a load) a file of N extents with holes between them
  *	read FILE MB [FROM]	(a load) read so much of a file, from FROM MB on
  *
@@ -245,6 +247,55 @@ static void memcgs(const char *cgroup, const char *dir, int n)
 	rmdir(cgroup);
 }
 
+static double read_number(const char *file)
+{
+	FILE *f = fopen(file, "r");
+	double number;
+
+	if (!f || fscanf(f, "%lf", &number) != 1)
+		die(file);
+	fclose(f);
+	return number;
+}
+
+static void pages(const char *cgroup, const char *dir, long mb)
+{
+	const size_t len = mb << 20;
+	char text[32];
+	int fd;
+
+	mkdir(cgroup, 0755);
+	fd = open(path("%s/sparse", dir), O_CREAT | O_RDWR, 0600);
+	if (fd < 0 || ftruncate(fd, len))
+		die(dir);
+	close(fd);
+	for (int run = 0; run < REPEAT; run++) {
+		double a, before, after;
+		int status;
+
+		put("/proc/sys/vm/drop_caches", "3");
+		put(path("%s/memory.max", cgroup), "max");
+		if (!fork()) {
+			put(path("%s/cgroup.procs", cgroup), "0");
+			read_pages(path("%s/sparse", dir), 0, len);
+			_exit(0);
+		}
+		if (wait(&status) < 0 || status)
+			die("pages");
+		settle();
+		before = read_number(path("%s/memory.current", cgroup));
+		snprintf(text, sizeof(text), "%zu", len / 2);
+		a = now();
+		put(path("%s/memory.max", cgroup), text);
+		a = now() - a;
+		after = read_number(path("%s/memory.current", cgroup));
+		if (before - after < len / 4)
+			die("pages: nothing is reclaimed");
+		figure("page-reclaim", a / ((before - after) / PAGE), "page");
+	}
+	rmdir(cgroup);
+}
+
 /*
  * Every second block is allocated, so that each is an extent of its own in
  * ext4's extent status tree, and the holes between them too. None is written
@@ -284,6 +335,8 @@ int main(int argc, char **argv)
 		lruwalk(argv[2], number(argv, 3, 10000));
 	} else if (!strcmp(what, "memcgs") && argc > 3) {
 		memcgs(argv[2], argv[3], number(argv, 4, 100));
+	} else if (!strcmp(what, "pages") && argc > 3) {
+		pages(argv[2], argv[3], number(argv, 4, 32));
 	} else if (!strcmp(what, "extents") && argc > 3) {
 		extents(argv[2], number(argv, 3, 1000));
 	} else if (!strcmp(what, "read") && argc > 3) {
