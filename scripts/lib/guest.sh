@@ -18,8 +18,8 @@
 # The console goes to logs/LOG.console; what the job prints goes through a virtio port to
 # logs/LOG.out, so that no kernel message can get into it.
 
-GUEST_NEEDS=(qemu-system-x86:qemu-system-x86_64 busybox-static:/bin/busybox cpio e2fsprogs:mkfs.ext4
-	coreutils:timeout gcc libc6-dev:/usr/include/stdio.h)
+GUEST_NEEDS=(qemu-system-x86:qemu-system-x86_64 busybox-static:/bin/busybox cpio
+	e2fsprogs:mkfs.ext4 xfsprogs:mkfs.xfs coreutils:timeout gcc libc6-dev:/usr/include/stdio.h)
 
 # A guest that runs longer than this many seconds is killed (times five on a debug kernel).
 GUEST_TIMEOUT=${MP_GUEST_TIMEOUT:-240}
@@ -237,10 +237,14 @@ guest_media() {
 	truncate -s 1G "$dir/disk"
 	mkfs.ext4 -q -F -O ^has_journal -E nodiscard,lazy_itable_init=1 "$dir/disk"
 	truncate -s 256M "$dir/swap"
+	truncate -s 320M "$dir/xfs"
+	mkfs.xfs -q "$dir/xfs"
 	GUEST_MEDIA=(-drive "file=$dir/disk,if=none,id=disk,format=raw,cache=unsafe"
 		-device 'virtio-blk-pci,drive=disk'
 		-drive "file=$dir/swap,if=none,id=swap,format=raw,cache=unsafe"
 		-device 'virtio-blk-pci,drive=swap'
+		-drive "file=$dir/xfs,if=none,id=xfs,format=raw,cache=unsafe"
+		-device 'virtio-blk-pci,drive=xfs'
 		-device virtio-serial-pci -chardev "file,id=results,path=$GUEST_OUT"
 		-device 'virtserialport,chardev=results,name=results')
 }

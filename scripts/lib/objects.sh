@@ -8,9 +8,10 @@
 # objects_at COMMIT: moves the work tree there; sets MP_SRC.
 objects_at() { tree_worktree bisect "$1"; }
 
-# objects_config [ARCH=NAME] [OPTION=VALUE]...: configures; the options win over objects.config.
+# objects_config [ARCH=NAME] [OPTION=VALUE]...: configures, unless that is what was done last; the
+# options win over objects.config.
 objects_config() {
-	local dir words=() option arch=ARCH=x86_64
+	local dir words=() option arch=ARCH=x86_64 stamp
 	OBJECTS_NAME=objects
 	[ "${1:-}" != ARCH=i386 ] || OBJECTS_NAME="objects-i386"
 	dir=$(build_dir "$OBJECTS_NAME" "$MP_SRC")
@@ -26,9 +27,16 @@ objects_config() {
 		esac
 	done
 	OBJECTS_ARCH=$arch
-	rm -f "$dir/.config"
-	KCONFIG_ALLCONFIG=$dir/.all.config log_run objects-config \
-		build_make "$OBJECTS_NAME" "$MP_SRC" "$arch" allmodconfig || return
+	stamp=$({
+		printf '%s\n' "$arch" && cat "$dir/.all.config" && gcc --version
+		git -C "$MP_SRC" ls-files -s -- '*Kconfig*'
+	} | sha256sum)
+	if [ ! -e "$dir/.config" ] || [ "$stamp" != "$(cat "$dir/.stamp" 2>/dev/null)" ]; then
+		rm -f "$dir/.config" "$dir/.stamp"
+		KCONFIG_ALLCONFIG=$dir/.all.config log_run objects-config \
+			build_make "$OBJECTS_NAME" "$MP_SRC" "$arch" allmodconfig || return
+		printf '%s\n' "$stamp" >"$dir/.stamp"
+	fi
 	for option in "${words[@]}"; do
 		objects_has "$option" || { warn "this option does not take: $option"; return 1; }
 	done
