@@ -76,7 +76,7 @@ guest_cpio() { (cd "$1" && find . | sort | cpio --quiet -o -H newc -R 0:0 --repr
 # guest_programs DIR: this project's own programs for the guest, each from one file.
 guest_programs() {
 	local file program
-	for file in "$MP_TOP"/selftests/bench/*.c; do
+	for file in "$MP_TOP"/selftests/*/*.c; do
 		program=$MP_OUT/initramfs/$(basename "$file" .c)
 		if [ ! "$program" -nt "$file" ]; then
 			gcc -O2 -Wall -Wextra -static -o "$program.$$" "$file"

@@ -4,6 +4,11 @@
 # Test group "guest": the series' kernel, booted on each machine; KUnit suites, kselftests and
 # scenarios. A test is a machine (see guest.sh), and each result of the guest's own TAP stream is
 # one of its subtests. The debug kernel runs the same, and looks for leaks at the end.
+#
+# A machine whose name has a scenario's name in it runs that scenario and nothing else.
+
+# Scenarios that take so long that they have guests of their own
+GUEST_ALONE=(nfs xfs)
 
 # shellcheck disable=SC2034	# scripts/test reads it
 TEST_PARALLEL_guest=2
@@ -11,12 +16,12 @@ TEST_PARALLEL_guest=2
 # Every two of nodes, cgroup and LRU meet on one of six machines; the other six of all that there are
 # bring little for their time. The debug kernel has to be built, and takes a quarter of an hour.
 list_guest() {
-	printf '%s\n' n2-v2-mglru-nomemcg \
+	printf '%s\n' n2-v2-mglru-nfs n2-v2-mglru-xfs n2-v2-mglru-nomemcg \
 		n1-v2-mglru n1-v1-classic n2-v2-classic n2-v1-mglru n4-v2-mglru n4-v1-classic
 }
 
 more_guest() {
-	printf '%s\n' n2-v2-mglru-debug \
+	printf '%s\n' n2-v2-mglru-debug n2-v2-mglru-nfs-debug n2-v1-classic-nfs n2-v2-classic-xfs \
 		n1-v2-classic n1-v1-mglru n2-v2-mglru n2-v1-classic n4-v2-classic n4-v1-mglru
 }
 
@@ -40,28 +45,48 @@ setup_guest() {
 	done
 }
 
-# What runs inside: everything that there is. Scenarios come first, since they are about real
-# caches, of which kselftests leave bits and pieces on every node.
-guest_work() {
-	local scenario work='run-tests'
-	for scenario in "$MP_TOP"/selftests/scenarios/*; do
-		work+=" scenario:$(basename "$scenario")"
+# guest_alone NAME: the scenario that a guest of that name has to itself.
+guest_alone() {
+	local scenario
+	for scenario in "${GUEST_ALONE[@]}"; do
+		[[ -$1- != *-$scenario-* ]] || printf '%s\n' "$scenario"
 	done
-	! grep -q '^CONFIG_.*_KUNIT_TEST=y' "$MP_OUT/build/$1/.config" || work+=' kunit'
-	[ ! -s "$MP_OUT/build/$1/kselftest-install/kselftest-list.txt" ] || work+=' kselftest'
+}
+
+# guest_work KERNEL NAME: what runs inside, everything that there is. Scenarios come first, since
+# they are about real caches, of which kselftests leave bits and pieces on every node.
+guest_work() {
+	local scenario work='run-tests' alone
+	alone=$(guest_alone "$2")
+	if [ -n "$alone" ]; then
+		work+=" scenario:$alone"
+	else
+		for scenario in "$MP_TOP"/selftests/scenarios/*; do
+			scenario=$(basename "$scenario")
+			[ -n "$(guest_alone "$scenario")" ] || work+=" scenario:$scenario"
+		done
+		! grep -q '^CONFIG_.*_KUNIT_TEST=y' "$MP_OUT/build/$1/.config" || work+=' kunit'
+		[ ! -s "$MP_OUT/build/$1/kselftest-install/kselftest-list.txt" ] ||
+			work+=' kselftest'
+	fi
 	[ "$1" != debug ] || work="MP_SLOW=16 $work kmemleak"
 	printf '%s\n' "$work"
 }
 
 run_guest() {
-	guest_test "guest.$1" "$1-kunit" "$(guest_kernel_of "$1")" && guest_report
+	guest_test "guest.$1" "$1" "$(guest_kernel_of "$1")" && guest_report
 }
 
-# guest_test LOG MACHINE KERNEL: boots it and puts what the guest's tests said into $TEST_RESULTS.
-# Fails if there was a splat or no end; a test that failed is no reason.
+# guest_test LOG NAME KERNEL: boots the machine of that name and puts what the guest's tests said
+# into $TEST_RESULTS. Fails if there was a splat or no end; a test that failed is no reason.
 guest_test() {
-	local rc=0
-	guest_boot -l "test/$1" "$2" "$3" "$(guest_work "$3")" || rc=$?
+	local rc=0 alone machine=$2-kunit GUEST_TIMEOUT=$GUEST_TIMEOUT
+	alone=$(guest_alone "$2")
+	if [ -n "$alone" ]; then
+		machine=${2/-$alone/}
+		GUEST_TIMEOUT=$((GUEST_TIMEOUT * 2))
+	fi
+	guest_boot -l "test/$1" "$machine" "$3" "$(guest_work "$3" "$2")" || rc=$?
 	tap_parse "$GUEST_OUT" >"$TEST_RESULTS"
 	[ "$rc" -ne 0 ] || return 0
 	case $GUEST_WHY in

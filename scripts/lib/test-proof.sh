@@ -8,7 +8,7 @@
 # shellcheck disable=SC2034	# scripts/test reads it
 TEST_PARALLEL_proof=2
 
-list_proof() { printf '%s\n' n2-v2-mglru n4-v1-classic; }
+list_proof() { printf '%s\n' n2-v2-mglru n4-v1-classic n2-v2-mglru-nfs; }
 
 setup_proof() {
 	tree_source proof && build_needs && guest_needs || return
@@ -19,7 +19,7 @@ setup_proof() {
 run_proof() {
 	local given=$TEST_RESULTS rc=0
 	TEST_RESULTS=$given.guest
-	guest_test "proof.$1" "$1-kunit" proof || rc=$?
+	guest_test "proof.$1" "$1" proof || rc=$?
 	proof_verdicts "$TEST_RESULTS" >"$given"
 	TEST_RESULTS=$given
 	[ "$rc" -eq 0 ] && guest_report
