@@ -9,7 +9,7 @@
 #	classic mglru	the LRU
 #	nomemcg		no memory controller (cgroup_disable=memory)
 #	debug		slow kernel: more memory, longer time-outs
-#	mNUMBER		memory in megabytes (512; 1024 with debug)
+#	mNUMBER		memory in megabytes (512; 1536 with debug)
 #	cNUMBER		CPUs (2, or one a node)
 #	swap		256 MB of swap on a disk
 #	kunit		KUnit suites run when the kernel boots
@@ -108,7 +108,7 @@ guest_machine() {
 		*) die "machine $1: unknown word $word" 2 ;;
 		esac
 	done
-	memory=${memory:-$((debug ? 1024 : 512))}
+	memory=${memory:-$((debug ? 1536 : 512))}
 	cpus=${cpus:-$((icount ? 1 : nodes > 2 ? nodes : 2))}
 	memory=$((memory / nodes * nodes))
 	GUEST_LIMIT=$((GUEST_TIMEOUT * (debug ? 5 : 1)))
