@@ -13,8 +13,8 @@ GUEST_ALONE=(nfs xfs)
 # shellcheck disable=SC2034	# scripts/test reads it
 TEST_PARALLEL_guest=2
 
-# Every two of nodes, cgroup and LRU meet on one of six machines; the other six of all that there are
-# bring little for their time. The debug kernel has to be built, and takes a quarter of an hour.
+# Every two of nodes, cgroup and LRU meet on one of six machines; the other six that there are bring
+# little for their time. The debug kernel has to be built, and takes a quarter of an hour.
 list_guest() {
 	printf '%s\n' n2-v2-mglru-nfs n2-v2-mglru-xfs n2-v2-mglru-nomemcg \
 		n1-v2-mglru n1-v1-classic n2-v2-classic n2-v1-mglru n4-v2-mglru n4-v1-classic
