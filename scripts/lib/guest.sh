@@ -22,7 +22,7 @@ GUEST_NEEDS=(qemu-system-x86:qemu-system-x86_64 busybox-static:/bin/busybox cpio
 	e2fsprogs:mkfs.ext4 xfsprogs:mkfs.xfs coreutils:timeout gcc libc6-dev:/usr/include/stdio.h)
 
 # A guest that runs longer than this many seconds is killed (times five on a debug kernel).
-GUEST_TIMEOUT=${MP_GUEST_TIMEOUT:-240}
+GUEST_TIMEOUT=${MP_GUEST_TIMEOUT:-480}
 
 # What must not be on a guest's console, whatever the job says.
 GUEST_SPLATS='(WARNING|BUG|ODEBUG|KASAN|UBSAN|KCSAN|KFENCE|Oops): '
