@@ -117,7 +117,8 @@ base_from_directory() {
 # base_import DIR KEY: imports a directory that is ours to change, and removes it.
 base_import() {
 	# Debian's .gitignore ends by ignoring everything at the top level.
-	sed -i -e ':a' -e '/^[[:space:]]*#*[[:space:]]*$/{$d;N;ba}' \
+	[ ! -e "$1/.gitignore" ] || sed -i -e ':a' \
+		-e '/^[[:space:]]*#*[[:space:]]*$/{$d;N;ba}' \
 		-e '/# Debian packaging/,$d' "$1/.gitignore"
 	step "importing the tree into git (half a minute)"
 	log_run base-import env GIT_INDEX_FILE="$MP_TMP/index" GIT_WORK_TREE="$1" \

@@ -8,6 +8,9 @@
 #	v1 v2		the cgroup hierarchy that has the memory controller
 #	classic mglru	the LRU
 #	nomemcg		no memory controller (cgroup_disable=memory)
+#	memcgless	as nomemcg, for a kernel that was built without it
+#	spare		one more node, whose memory could be plugged and is not: it stays offline
+#	bare		the kernel is not told that it is a guest
 #	debug		slow kernel: more memory, longer time-outs
 #	mNUMBER		memory in megabytes (512; 1536 with debug)
 #	cNUMBER		CPUs (2, or one a node)
@@ -84,6 +87,7 @@ guest_programs() {
 		fi
 		cp "$program" "$1/"
 	done
+	cp "$MP_TOP/selftests/bench/lock-wait" "$1/"
 }
 
 # ---- the machine -----------------------------------------------------------------------------
@@ -91,14 +95,16 @@ guest_programs() {
 # guest_machine MACHINE: sets GUEST_QEMU (options), GUEST_CMDLINE and GUEST_LIMIT from its name.
 guest_machine() {
 	local word words i nodes=1 cpus='' memory='' icount='' debug='' kunit=0
-	local cgroup=v2 lru=classic swap='' nomemcg=''
+	local cgroup=v2 lru=classic swap='' nomemcg='' bare='' spare=''
 	IFS=- read -ra words <<<"$1"
 	for word in "${words[@]}"; do
 		case $word in
 		n[1-8]) nodes=${word#n} ;;
 		v1 | v2) cgroup=$word ;;
 		classic | mglru) lru=$word ;;
-		nomemcg) nomemcg=' cgroup_disable=memory' ;;
+		nomemcg | memcgless) nomemcg=' cgroup_disable=memory' ;;
+		spare) spare=1 ;;
+		bare) bare=,-hypervisor ;;
 		debug) debug=1 ;;
 		kunit) kunit=1 ;;
 		swap) swap=1 ;;
@@ -115,12 +121,14 @@ guest_machine() {
 	# Not "pc": the firmware of that one finds the interrupt of a device in a loop, which takes
 	# a debug kernel half a minute for each device.
 	GUEST_QEMU=(-nodefaults -no-user-config -display none -no-reboot -machine q35
-		-m "${memory}M" -smp "$cpus,sockets=$cpus,cores=1,threads=1")
+		-smp "$cpus,sockets=$cpus,cores=1,threads=1"
+		-m "${memory}M${spare:+,slots=1,maxmem=$((memory + 512))M}")
 	for ((i = 0; i < nodes; i++)); do
 		GUEST_QEMU+=(-object "memory-backend-ram,id=m$i,size=$((memory / nodes))M"
 			-numa "node,nodeid=$i,memdev=m$i$(guest_node_cpus "$i" "$nodes" "$cpus")")
 	done
-	guest_accel "$icount"
+	[ -z "$spare" ] || GUEST_QEMU+=(-numa "node,nodeid=$nodes")
+	guest_accel "$icount" "$bare"
 	GUEST_CMDLINE="console=ttyS0 panic=-1 oops=panic loglevel=7"
 	GUEST_CMDLINE+=" rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30 kunit.enable=$kunit"
 	GUEST_CMDLINE+=" mp.cgroup=$cgroup mp.lru=$lru${swap:+ mp.swap}$nomemcg"
@@ -132,14 +140,14 @@ guest_node_cpus() {
 	for ((cpu = $1; cpu < $3; cpu += $2)); do printf ',cpus=%d' "$cpu"; done
 }
 
-# guest_accel ICOUNT: adds how the machine is run.
+# guest_accel ICOUNT FLAGS: adds how the machine is run, with more flags of the CPU.
 guest_accel() {
 	if [ -n "$1" ]; then
-		GUEST_QEMU+=(-accel tcg -icount 'shift=0,sleep=off,align=off' -cpu 'max,la57=off')
+		GUEST_QEMU+=(-accel tcg -icount 'shift=0,sleep=off,align=off' -cpu "max,la57=off$2")
 	elif [ "$(guest_accel_verdict)" = kvm ]; then
-		GUEST_QEMU+=(-accel kvm -cpu host)
+		GUEST_QEMU+=(-accel kvm -cpu "host$2")
 	else
-		GUEST_QEMU+=(-accel 'tcg,thread=multi' -cpu 'max,la57=off')
+		GUEST_QEMU+=(-accel 'tcg,thread=multi' -cpu "max,la57=off$2")
 	fi
 }
 

@@ -3,32 +3,33 @@
 #
 # Test group "guest": the series' kernel, booted on each machine; KUnit suites, kselftests and
 # scenarios. A test is a machine (see guest.sh), and each result of the guest's own TAP stream is
-# one of its subtests. The debug kernel runs the same, and looks for leaks at the end.
+# one of its subtests.
 #
 # A machine whose name has a scenario's name in it runs that scenario and nothing else.
 
 # Scenarios that take so long that they have guests of their own
-GUEST_ALONE=(nfs xfs)
+GUEST_ALONE=(nfs xfs churn)
 
 # shellcheck disable=SC2034	# scripts/test reads it
 TEST_PARALLEL_guest=2
 
 # Every two of nodes, cgroup and LRU meet on one of six machines; the other six that there are bring
-# little for their time. The debug kernel has to be built, and takes a quarter of an hour.
+# little for their time.
 list_guest() {
 	printf '%s\n' n2-v2-mglru-nfs n2-v2-mglru-xfs n2-v2-mglru-nomemcg \
-		n1-v2-mglru n1-v1-classic n2-v2-classic n2-v1-mglru n4-v2-mglru n4-v1-classic
+		n1-v2-mglru n1-v1-classic n2-v2-classic n2-v1-mglru n4-v2-mglru-spare n4-v1-classic
 }
 
 more_guest() {
-	printf '%s\n' n2-v2-mglru-debug n2-v2-mglru-nfs-debug n2-v1-classic-nfs n2-v2-classic-xfs \
-		n1-v2-classic n1-v1-mglru n2-v2-mglru n2-v1-classic n4-v2-classic n4-v1-mglru
+	printf '%s\n' n1-v2-classic n1-v1-mglru n2-v2-mglru n2-v1-classic n4-v2-classic \
+		n4-v1-mglru n2-v1-classic-nfs n2-v2-classic-xfs n2-v2-mglru-memcgless
 }
 
 # guest_kernel_of NAME: the kernel that a machine of that name boots.
 guest_kernel_of() {
 	case $1 in
 	*-debug) printf 'debug\n' ;;
+	*-memcgless) printf 'memcgless\n' ;;
 	*) printf 'series\n' ;;
 	esac
 }
@@ -39,7 +40,7 @@ setup_guest() {
 	tree_source series && build_needs && guest_needs || return
 	for kernel in $kernels; do
 		fragments=(guest series)
-		[ "$kernel" != debug ] || fragments+=(debug)
+		[ "$kernel" = series ] || fragments+=("$kernel")
 		guest_kernel "$kernel" "$MP_SRC" "${fragments[@]}" || return
 		guest_probe "$kernel"
 	done

@@ -5,6 +5,9 @@
 # and the commands that handle it, given bad input. Nothing of it touches out/tree: it works on
 # sparse clones that hold the files the series touches, and on copies of this repository.
 
+# shellcheck disable=SC2034	# scripts/test reads it
+TEST_PARALLEL_patches=2
+
 list_patches() {
 	printf '%s\n' checkpatch refresh git-am quilt apply b4 bad-tree bad-refresh bad-apply \
 		bad-submit bad-machine interrupted
@@ -14,7 +17,7 @@ setup_patches() {
 	need git quilt patch b4
 	need_checkpatch
 	tree_make
-	need_space "$MP_OUT" 8000
+	need_space "$MP_OUT" 1500
 }
 
 run_patches() {

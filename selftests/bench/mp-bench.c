@@ -14,6 +14,8 @@
  *				with page cache and dentries of its own
  *	pages CGROUP DIR [MB]	CGROUP's memory.max set to a half of the page
  *				cache in it: reclaim that reports its pressure
+ *	xattrs DIR SECONDS	(a load) one task a CPU makes and deletes entries of
+ *				ext4's mbcache: extended attributes in a block
  *	extents FILE N		(a load) a file of N extents with holes between them
  *	read FILE MB [FROM]	(a load) read so much of a file, from FROM MB on
  *
@@ -24,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +34,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -313,6 +317,52 @@ static void extents(const char *file, long n)
 	close(fd);
 }
 
+/*
+ * Eight files a CPU, whose attribute is too large for the inode and never the
+ * same twice. A new value is a new block and a new entry in the cache, and the
+ * old ones go.
+ */
+static void xattrs_on(const char *dir, int cpu, double end)
+{
+	char path[4096], value[600];
+	cpu_set_t set;
+	int fd[8];
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("sched_setaffinity");
+	for (int i = 0; i < 8; i++) {
+		snprintf(path, sizeof(path), "%s/%d.%d", dir, cpu, i);
+		fd[i] = open(path, O_CREAT | O_RDWR, 0600);
+		if (fd[i] < 0)
+			die(path);
+	}
+	memset(value, 'x', sizeof(value));
+	for (long n = 0; now() < end; n++) {
+		snprintf(value, 60, "%d %ld %.0f", cpu, n, end);
+		if (fsetxattr(fd[n % 8], "user.x", value, sizeof(value), 0))
+			die("fsetxattr");
+	}
+}
+
+static void xattrs(const char *dir, long seconds)
+{
+	double end = now() + seconds * 1e9;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	int status;
+
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		if (!fork()) {
+			xattrs_on(dir, cpu, end);
+			_exit(0);
+		}
+	}
+	for (int cpu = 0; cpu < cpus; cpu++)
+		if (wait(&status) < 0 || status)
+			exit(1);
+}
+
 static long number(char **argv, int i, long otherwise)
 {
 	for (int j = 0; j <= i; j++)
@@ -337,6 +387,8 @@ int main(int argc, char **argv)
 		memcgs(argv[2], argv[3], number(argv, 4, 100));
 	} else if (!strcmp(what, "pages") && argc > 3) {
 		pages(argv[2], argv[3], number(argv, 4, 32));
+	} else if (!strcmp(what, "xattrs") && argc > 3) {
+		xattrs(argv[2], number(argv, 3, 1));
 	} else if (!strcmp(what, "extents") && argc > 3) {
 		extents(argv[2], number(argv, 3, 1000));
 	} else if (!strcmp(what, "read") && argc > 3) {
