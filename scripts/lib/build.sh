@@ -138,12 +138,14 @@ build_selftest_targets() {
 }
 
 # build_selftests NAME SRC: builds the series' kselftests, static, and installs them into
-# $MP_OUT/build/NAME/kselftest-install (an empty directory if there are none).
+# $MP_OUT/build/NAME/kselftest-install (an empty directory if there are none). Its sample of an
+# application becomes $MP_OUT/build/NAME/mempressure_cache.
 build_selftests() {
 	local name=$1 src=$2 dir=$2/.build-$1 targets
+	local sample=$src/samples/cgroup/mempressure_cache.c
 	targets=$(build_selftest_targets "$src" | paste -sd' ')
 	! cmp -s "$dir/.mp-selftests" "$dir/.mp-stamp" || return 0
-	rm -rf "$dir/kselftest-install" "$dir/.mp-selftests"
+	rm -rf "$dir/kselftest-install" "$dir/mempressure_cache" "$dir/.mp-selftests"
 	mkdir "$dir/kselftest-install"
 	if [ -n "$targets" ]; then
 		log_run "headers-$name" build_make "$name" "$src" headers || return
@@ -151,5 +153,8 @@ build_selftests() {
 			CC='ccache gcc' LDFLAGS=-static TARGETS="$targets" \
 			INSTALL_PATH="$dir/kselftest-install" FORCE_TARGETS=1 install || return
 	fi
+	[ ! -e "$sample" ] ||
+		log_run "sample-$name" gcc -O2 -Wall -static -pthread -o "$dir/mempressure_cache" \
+			"$sample" || return
 	cp "$dir/.mp-stamp" "$dir/.mp-selftests"
 }

@@ -68,6 +68,7 @@ guest_initramfs() {
 	cp -r "$MP_TOP/selftests/run-tests" "$MP_TOP/selftests/scenarios" "$root/mp/"
 	guest_programs "$root/mp"
 	find "$build/mods" -name '*.ko' -exec cp -t "$root/modules" {} +
+	[ ! -e "$build/mempressure_cache" ] || cp "$build/mempressure_cache" "$root/mp/"
 	[ ! -d "$build/kselftest-install" ] || cp -r "$build/kselftest-install/." "$root/kselftest/"
 	guest_cpio "$root" >"$root.cpio"
 	mv "$root.cpio" "$MP_OUT/initramfs/$kernel.cpio"
