@@ -7,10 +7,10 @@
 
 # shellcheck disable=SC2034	# scripts/test reads them
 TEST_PARALLEL_debug=2
-# A guess: the build, and then the guest that takes longest, on two idle cores.
-TEST_MINUTES_debug=20
+# The build, and then the guest that takes longest, on two cores.
+TEST_MINUTES_debug=45
 
-# Not by default: one of mempressure's tests waits for less than this kernel may take.
+# Not by default: the rest takes most of an hour on two cores.
 list_debug() { :; }
 
 more_debug() { printf '%s\n' n2-v2-mglru n4-v1-classic n2-v2-mglru-nfs n2-v2-mglru-churn; }
