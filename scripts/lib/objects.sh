@@ -75,7 +75,7 @@ objects_wanted() {
 		name=${object##*/}
 		option=$(awk -v name="$name" -F '[()]' '
 			/^obj-\$\(CONFIG_/ && index($0 " ", " " name " ") { print $2; exit }' \
-			<(tr '\t' ' ' <"$MP_SRC/${object%/*}/Makefile" 2>/dev/null || true))
+			<(tr '\t' ' ' 2>/dev/null <"$MP_SRC/${object%/*}/Makefile" || true))
 		if [ -z "$option" ] || objects_has "$option=y" || objects_has "$option=m"; then
 			printf '%s\n' "$object"
 		fi
@@ -97,14 +97,31 @@ objects_make() {
 		--output-sync=target "${args[@]}" "${wanted[@]}"
 }
 
+# objects_failed LOGNAME: those that the compiler refused, by make's own words.
+objects_failed() {
+	sed -n 's/^make\[[0-9]*\]: \*\*\* \[[^]]*: \([^] ]*\.o\)\] Error .*/\1/p' \
+		"$MP_OUT/logs/$1.log" | sort -u
+}
+
 # objects_check_commit COMMIT: compiles what a commit changes, at that commit. What did not compile
 # before it either is not its fault, and named.
 objects_check_commit() {
-	local objects
+	local objects failed before
 	mapfile -t objects < <({
 		objects_touched "$1~1" "$1"
 		objects_including "$1~1" "$1"
 	} | sort -u)
 	objects_at "$1"
-	objects_config && objects_make bisect-objects -- "${objects[@]}"
+	objects_config || return
+	! objects_make bisect-objects -- "${objects[@]}" || return 0
+
+	mapfile -t failed < <(objects_failed bisect-objects)
+	[ ${#failed[@]} -gt 0 ] || return 1
+	step "${#failed[@]} did not compile; trying them without the patch"
+	objects_at "$1~1"
+	objects_config || return
+	! objects_make bisect-before -- "${failed[@]}" || return 1
+	mapfile -t before < <(objects_failed bisect-before)
+	[ "${failed[*]}" = "${before[*]}" ] || return 1
+	step "not of this configuration, with the patch and without: ${failed[*]}"
 }
