@@ -288,9 +288,17 @@ guest_splats() {
 		sed 's/^\[ *[0-9.]*\] *//' || true
 }
 
-# guest_show: why a guest failed, and the end of its console.
+# guest_show: why a guest failed, and of its console the first complaint with what surrounds it, or
+# the end.
 guest_show() {
+	local line
 	warn "$GUEST_WHY"
-	tail -n 15 "$GUEST_CONSOLE" 2>/dev/null | tr -d '\r' | sed 's/^/  | /' >&2
+	line=$(tr -d '\r' <"$GUEST_CONSOLE" 2>/dev/null | grep -anE "$GUEST_SPLATS" |
+		grep -avE "$GUEST_NOISE" | head -n 1 | cut -d: -f1) || true
+	if [ -n "$line" ]; then
+		sed -n "$((line > 3 ? line - 3 : 1)),$((line + 36))p" "$GUEST_CONSOLE"
+	else
+		tail -n 15 "$GUEST_CONSOLE" 2>/dev/null
+	fi | tr -d '\r' | sed 's/^/  | /' >&2
 	printf '  console: %s\n  output: %s\n' "$GUEST_CONSOLE" "$GUEST_OUT" >&2
 }
