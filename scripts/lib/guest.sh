@@ -130,8 +130,8 @@ guest_machine() {
 	done
 	[ -z "$spare" ] || GUEST_QEMU+=(-numa "node,nodeid=$nodes")
 	guest_accel "$icount" "$bare"
-	# The kernel tests at boot whether the timer's interrupt comes in time, and dies if it does not,
-	# or goes on with an interrupt that is set up in some way of 1990: a host that does not run an
+	# The kernel tests at boot whether the timer's interrupt comes in time, and dies if it does
+	# not, or goes on with one that is set up in some way of 1990: a host that does not run an
 	# emulated machine for a few milliseconds is enough for that.
 	GUEST_CMDLINE="console=ttyS0 panic=-1 oops=panic loglevel=7 no_timer_check"
 	GUEST_CMDLINE+=" rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30 kunit.enable=$kunit"
