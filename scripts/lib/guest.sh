@@ -296,7 +296,7 @@ guest_splats() {
 guest_show() {
 	local line
 	warn "$GUEST_WHY"
-	line=$(tr -d '\r' <"$GUEST_CONSOLE" 2>/dev/null | grep -anE "$GUEST_SPLATS" |
+	line=$(tr -d '\r' 2>/dev/null <"$GUEST_CONSOLE" | grep -anE "$GUEST_SPLATS" |
 		grep -avE "$GUEST_NOISE" | head -n 1 | cut -d: -f1) || true
 	if [ -n "$line" ]; then
 		sed -n "$((line > 3 ? line - 3 : 1)),$((line + 36))p" "$GUEST_CONSOLE"
