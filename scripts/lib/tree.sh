@@ -186,11 +186,13 @@ need_checkpatch() {
 
 # tree_checkpatch FILE [OPTION]...: out/tree's checkpatch. The commits that a message names cannot
 # be looked up, since the tree has no history. Its helpers want Debian's python. It asks of each new
-# file whether MAINTAINERS should name it: not if that does already.
+# file whether MAINTAINERS should name it: not if that does already. It warns of simple_strtoul():
+# not where that is only moved.
 tree_checkpatch() {
 	local file=$1 ignore=UNKNOWN_COMMIT_ID
 	shift
 	! tree_maintained "$file" || ignore+=,FILE_PATH_CHANGES
+	! tree_moves_strto "$file" || ignore+=,CONSIDER_KSTRTO
 	(cd "$MP_OUT/tree" && PATH=/usr/bin:$PATH perl scripts/checkpatch.pl --strict --no-summary \
 		--quiet --show-types --ignore "$ignore" "$@" "$file")
 }
@@ -204,6 +206,13 @@ tree_maintained() {
 			--sections --no-git --no-git-fallback -f "$added" 2>/dev/null) |
 			grep -vE '^([A-Z]:)?[[:space:]]|^$|^THE REST$' | grep -q '^[A-Z]' || return
 	done
+}
+
+# tree_moves_strto PATCH: every line with a simple_strto*() that it adds it also removes.
+tree_moves_strto() {
+	local added
+	added=$(sed -n 's/^+\(.*simple_strto\)/\1/p' "$1" | sort)
+	[ -n "$added" ] && [ "$added" = "$(sed -n 's/^-\(.*simple_strto\)/\1/p' "$1" | sort)" ]
 }
 
 # tree_b4_am MBOX DIR: b4's own files stay in DIR too; nothing is asked of the network.
