@@ -24,7 +24,7 @@
 GUEST_NEEDS=(qemu-system-x86:qemu-system-x86_64 busybox-static:/bin/busybox cpio
 	e2fsprogs:mkfs.ext4 xfsprogs:mkfs.xfs coreutils:timeout gcc libc6-dev:/usr/include/stdio.h)
 
-# A guest that runs longer than this many seconds is killed (times five on a debug kernel).
+# A guest that runs longer than this many seconds is killed (times eight on a debug kernel).
 GUEST_TIMEOUT=${MP_GUEST_TIMEOUT:-480}
 
 # What must not be on a guest's console, whatever the job says.
@@ -118,7 +118,7 @@ guest_machine() {
 	memory=${memory:-$((debug ? 1536 : 512))}
 	cpus=${cpus:-$((icount ? 1 : nodes > 2 ? nodes : 2))}
 	memory=$((memory / nodes * nodes))
-	GUEST_LIMIT=$((GUEST_TIMEOUT * (debug ? 5 : 1)))
+	GUEST_LIMIT=$((GUEST_TIMEOUT * (debug ? 8 : 1)))
 	# Not "pc": the firmware of that one finds the interrupt of a device in a loop, which takes
 	# a debug kernel half a minute for each device.
 	GUEST_QEMU=(-nodefaults -no-user-config -display none -no-reboot -machine q35

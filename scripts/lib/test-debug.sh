@@ -8,7 +8,7 @@
 # shellcheck disable=SC2034	# scripts/test reads them
 TEST_PARALLEL_debug=2
 # The build, and then the guest that takes longest, on two cores.
-TEST_MINUTES_debug=45
+TEST_MINUTES_debug=50
 
 list_debug() { printf '%s\n' n2-v2-mglru; }
 
