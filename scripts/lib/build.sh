@@ -10,7 +10,7 @@
 
 # What a build needs from Debian.
 BUILD_NEEDS=(gcc make flex bison bc git gzip cpio ccache perl binutils:ld
-	libelf-dev:/usr/include/gelf.h libc6-dev:/usr/include/stdio.h python3)
+	libelf-dev:/usr/include/gelf.h libc6-dev:/usr/include/stdio.h python3 rsync)
 
 BUILD_MB=3000
 

@@ -15,6 +15,7 @@
 #	mNUMBER		memory in megabytes (512; 1536 with debug)
 #	cNUMBER		CPUs (2, or one a node)
 #	swap		256 MB of swap on a disk
+#	slow		one more disk, an ext4 to which 20 MB/s can be written
 #	kunit		KUnit suites run when the kernel boots
 #	icount		one CPU whose clock counts instructions: a nanosecond is an instruction
 #
@@ -26,6 +27,9 @@ GUEST_NEEDS=(qemu-system-x86:qemu-system-x86_64 busybox-static:/bin/busybox cpio
 
 # A guest that runs longer than this many seconds is killed (times eight on a debug kernel).
 GUEST_TIMEOUT=${MP_GUEST_TIMEOUT:-480}
+
+# How slow the slow disk is.
+GUEST_THROTTLE=throttling.bps-write=20000000
 
 # What must not be on a guest's console, whatever the job says.
 GUEST_SPLATS='(WARNING|BUG|ODEBUG|KASAN|UBSAN|KCSAN|KFENCE|Oops): '
@@ -93,10 +97,12 @@ guest_programs() {
 
 # ---- the machine -----------------------------------------------------------------------------
 
-# guest_machine MACHINE: sets GUEST_QEMU (options), GUEST_CMDLINE and GUEST_LIMIT from its name.
+# guest_machine MACHINE: sets GUEST_QEMU (options), GUEST_CMDLINE, GUEST_LIMIT and GUEST_SLOW from
+# its name.
 guest_machine() {
 	local word words i nodes=1 cpus='' memory='' icount='' debug='' kunit=0
 	local cgroup=v2 lru=classic swap='' nomemcg='' bare='' spare=''
+	GUEST_SLOW=
 	IFS=- read -ra words <<<"$1"
 	for word in "${words[@]}"; do
 		case $word in
@@ -109,6 +115,7 @@ guest_machine() {
 		debug) debug=1 ;;
 		kunit) kunit=1 ;;
 		swap) swap=1 ;;
+		slow) GUEST_SLOW=1 ;;
 		icount) icount=1 ;;
 		m[1-9]*) memory=${word#m} ;;
 		c[1-9]*) cpus=${word#c} ;;
@@ -259,6 +266,12 @@ guest_media() {
 		-device 'virtio-blk-pci,drive=xfs'
 		-device virtio-serial-pci -chardev "file,id=results,path=$GUEST_OUT"
 		-device 'virtserialport,chardev=results,name=results')
+	[ -n "$GUEST_SLOW" ] || return 0
+	truncate -s 1G "$dir/slow"
+	mkfs.ext4 -q -F -O ^has_journal -E nodiscard,lazy_itable_init=1 "$dir/slow"
+	GUEST_MEDIA+=(-drive
+		"file=$dir/slow,if=none,id=slow,format=raw,cache=unsafe,$GUEST_THROTTLE"
+		-device 'virtio-blk-pci,drive=slow')
 }
 
 # guest_verdict STATUS SECONDS QEMU_LOG: sets GUEST_WHY; true if the guest ended well.

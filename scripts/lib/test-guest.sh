@@ -8,7 +8,7 @@
 # A machine whose name has a scenario's name in it runs that scenario and nothing else.
 
 # Scenarios that take so long that they have guests of their own
-GUEST_ALONE=(nfs xfs churn ways latency)
+GUEST_ALONE=(nfs xfs churn ways latency writers)
 
 # shellcheck disable=SC2034	# scripts/test reads it
 TEST_PARALLEL_guest=2
@@ -17,13 +17,15 @@ TEST_PARALLEL_guest=2
 # little for their time.
 list_guest() {
 	printf '%s\n' n2-v2-mglru-nfs n2-v2-mglru-xfs n2-v2-mglru-nomemcg \
+		n1-v2-mglru-m256-writers n1-v2-classic-m256-slow-writers \
 		n1-v2-mglru n1-v1-classic n2-v2-classic n2-v1-mglru n4-v2-mglru-spare n4-v1-classic
 }
 
 more_guest() {
 	printf '%s\n' n1-v2-classic n1-v1-mglru n2-v2-mglru n2-v1-classic n4-v2-classic \
 		n4-v1-mglru n2-v1-classic-nfs n2-v2-classic-xfs n2-v2-mglru-memcgless \
-		n1-v2-mglru-m256-swap-ways n2-v2-mglru-latency n2-v2-classic-latency
+		n1-v2-mglru-m256-swap-ways n2-v2-mglru-latency n2-v2-classic-latency \
+		n1-v2-mglru-m256-slow-writers n1-v2-classic-m256-writers
 }
 
 # guest_kernel_of NAME: the kernel that a machine of that name boots.
