@@ -37,6 +37,7 @@
 #define MEMORY (4UL << 20)	/* of each worker */
 #define LONGEST 6000		/* more than a page */
 #define ERRNOS 134
+#define MANY 50000		/* writes, beyond which what takes long gets rarer */
 
 enum kind { LEVEL, SHRINKER, STAT, EVENTS, EVENTS_LOCAL, KINDS };
 
@@ -70,6 +71,7 @@ static struct {
 
 static const char *top;
 static uint64_t state;
+static uint64_t rarity;
 
 static uint64_t rnd(uint64_t below)
 {
@@ -399,13 +401,16 @@ static void step(int depth)
 		dup_one(i, rnd(FILES));
 		break;
 	case 58:
-		if (!depth && !rnd(8))
+		if (!depth && !rnd(8 * rarity))
 			fork_one(depth);
 		break;
 	case 59:
-		move(child(rnd(CGROUPS + 1)));
+		if (!rnd(rarity))
+			move(child(rnd(CGROUPS + 1)));
 		break;
 	case 60:
+		if (rnd(rarity))
+			break;
 		if (!memory)
 			memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -514,6 +519,8 @@ int main(int argc, char **argv)
 	top = argv[1];
 	writes = atol(argv[2]);
 	state = atol(argv[3]) + 1;
+	/* A fork, a move, reclaim, a cgroup made or removed: each takes as long as many writes */
+	rarity = 1 + writes / MANY;
 	count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		     -1, 0);
 	if (count == MAP_FAILED) {
@@ -545,7 +552,7 @@ int main(int argc, char **argv)
 	}
 	while (!ended()) {
 		disturb();
-		usleep(1000);
+		usleep(1000 * rarity);
 	}
 	put(top, "cgroup.subtree_control", "+mempressure");
 	failed = report(writes);
