@@ -8,7 +8,7 @@
 # A machine whose name has a scenario's name in it runs that scenario and nothing else.
 
 # Scenarios that take so long that they have guests of their own
-GUEST_ALONE=(nfs xfs churn ways latency steady writers)
+GUEST_ALONE=(nfs xfs churn ways latency steady writers deaddisk)
 
 # shellcheck disable=SC2034	# scripts/test reads it
 TEST_PARALLEL_guest=2
@@ -23,10 +23,12 @@ list_guest() {
 
 more_guest() {
 	printf '%s\n' n1-v2-classic n1-v1-mglru n2-v2-mglru n2-v1-classic n4-v2-classic \
-		n4-v1-mglru n2-v1-classic-nfs n2-v2-classic-xfs n2-v2-mglru-memcgless \
+		n4-v1-mglru n2-v1-classic-nfs n2-v2-classic-xfs \
+		n2-v2-mglru-memcgless n2-v2-mglru-v1less \
 		n1-v2-mglru-m256-swap-ways n1-v2-mglru-m256-swap-steady \
 		n2-v2-mglru-latency n2-v2-classic-latency \
-		n1-v2-mglru-m256-slow-writers n1-v2-classic-m256-writers
+		n1-v2-mglru-m256-slow-writers n1-v2-classic-m256-writers \
+		n1-v2-mglru-m256-deaddisk n1-v2-classic-m256-deaddisk
 }
 
 # guest_kernel_of NAME: the kernel that a machine of that name boots.
@@ -34,6 +36,7 @@ guest_kernel_of() {
 	case $1 in
 	*-debug) printf 'debug\n' ;;
 	*-memcgless) printf 'memcgless\n' ;;
+	*-v1less) printf 'v1less\n' ;;
 	*) printf 'series\n' ;;
 	esac
 }

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Fills all of the memory with what waits for a disk that completes nothing.
+ *
+ * usage: mp-dead DISK HOLD_MB SECONDS
+ *
+ * A device of dm-linear on the block device DISK is suspended, so that it keeps each request. Four
+ * children write to it as fast as they may, one holds HOLD_MB of anonymous memory, and takes more
+ * each second. Ends as soon as the OOM killer has killed one of them, or after SECONDS, and prints
+ * how long that took, and how much was written meanwhile:
+ *
+ *	killed 0|1
+ *	seconds SECONDS
+ *	written PAGES
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/dm-ioctl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WRITERS 4
+#define BLOCK (64 << 10)
+#define MB (1UL << 20)
+
+static void die(const char *what)
+{
+	fprintf(stderr, "mp-dead: %s: %s\n", what, strerror(errno));
+	exit(2);
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static void oom_score_adj(const char *value)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		die("oom_score_adj");
+	close(fd);
+}
+
+static long written(void)
+{
+	char name[64];
+	long value;
+	FILE *file = fopen("/proc/vmstat", "r");
+
+	if (!file)
+		die("/proc/vmstat");
+	while (fscanf(file, "%63s %ld", name, &value) == 2)
+		if (!strcmp(name, "nr_written"))
+			break;
+	fclose(file);
+	return value;
+}
+
+/* ---- the disk -------------------------------------------------------------- */
+
+struct request {
+	struct dm_ioctl head;
+	struct dm_target_spec target;
+	char parameters[64];
+};
+
+static int control;
+
+/* One command for the device; returns its number */
+static dev_t dm(unsigned long command, unsigned int flags, struct request *rq)
+{
+	struct request empty = {};
+
+	if (!rq)
+		rq = &empty;
+	rq->head.version[0] = DM_VERSION_MAJOR;
+	rq->head.data_size = sizeof(*rq);
+	rq->head.data_start = sizeof(rq->head);
+	rq->head.flags = flags;
+	strcpy(rq->head.name, "mp-dead");
+	if (ioctl(control, command, rq))
+		die("device-mapper");
+	return rq->head.dev;
+}
+
+/* Makes it, and opens it */
+static int dm_open(const char *disk)
+{
+	struct request rq = { .head.target_count = 1 };
+	uint64_t bytes;
+	struct stat st;
+	char path[64];
+	dev_t dev;
+	int fd;
+
+	fd = open(disk, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) || ioctl(fd, BLKGETSIZE64, &bytes))
+		die(disk);
+	close(fd);
+	control = open("/dev/mapper/control", O_RDWR | O_CLOEXEC);
+	if (control < 0)
+		die("/dev/mapper/control");
+	dev = dm(DM_DEV_CREATE, 0, NULL);
+	rq.target.length = bytes / 512;
+	strcpy(rq.target.target_type, "linear");
+	snprintf(rq.parameters, sizeof(rq.parameters), "%u:%u 0", major(st.st_rdev),
+		 minor(st.st_rdev));
+	dm(DM_TABLE_LOAD, 0, &rq);
+	dm(DM_DEV_SUSPEND, 0, NULL);
+	snprintf(path, sizeof(path), "/dev/dm-%u", minor(dev));
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		die(path);
+	return fd;
+}
+
+/* ---- the load -------------------------------------------------------------- */
+
+static void writer(int fd, int number)
+{
+	static char block[BLOCK];
+
+	for (off_t at = number * 512 * MB;; at += BLOCK)
+		if (pwrite(fd, block, BLOCK, at) < 0)
+			pause();
+}
+
+static void holder(unsigned long mb)
+{
+	unsigned long bytes = (mb + 1024) * MB;
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		die("mmap");
+	for (unsigned long i = 0; i < bytes; i += 4096) {
+		memory[i] = 1;
+		/* The writers have had a second by then */
+		if (i >= mb * MB && i % (10 * MB) == 0)
+			sleep(1);
+	}
+	pause();
+}
+
+int main(int argc, char **argv)
+{
+	double begin, end, seconds;
+	int fd, status, killed = 0;
+	pid_t pids[WRITERS + 1];
+	long before, after;
+
+	if (argc != 4) {
+		fprintf(stderr, "usage: mp-dead DISK HOLD_MB SECONDS\n");
+		return 2;
+	}
+	seconds = atof(argv[3]);
+	fd = dm_open(argv[1]);
+	oom_score_adj("-1000");
+	if (mlockall(MCL_CURRENT | MCL_FUTURE))
+		die("mlockall");
+	dm(DM_DEV_SUSPEND, DM_SUSPEND_FLAG | DM_SKIP_LOCKFS_FLAG | DM_NOFLUSH_FLAG, NULL);
+	before = written();
+	begin = now();
+	for (int i = 0; i <= WRITERS; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			die("fork");
+		if (pids[i])
+			continue;
+		oom_score_adj("0");
+		if (i == WRITERS)
+			holder(atol(argv[2]));
+		writer(fd, i);
+	}
+	do {
+		/* Nothing that takes memory */
+		usleep(20000);
+		if (waitpid(-1, &status, WNOHANG) > 0)
+			killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+		end = now();
+	} while (!killed && end - begin < seconds);
+	for (int i = 0; i <= WRITERS; i++)
+		kill(pids[i], SIGKILL);
+	after = written();
+	/* It lives again */
+	dm(DM_DEV_SUSPEND, 0, NULL);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	close(fd);
+	dm(DM_DEV_REMOVE, 0, NULL);
+	printf("killed %d\nseconds %.1f\nwritten %ld\n", killed, end - begin, after - before);
+	return 0;
+}
