@@ -9,6 +9,7 @@
 #	classic mglru	the LRU
 #	nomemcg		no memory controller (cgroup_disable=memory)
 #	memcgless	as nomemcg, for a kernel that was built without it
+#	v1less		for a kernel whose memory controller has no v1
 #	spare		one more node, whose memory could be plugged and is not: it stays offline
 #	bare		the kernel is not told that it is a guest
 #	debug		slow kernel: more memory, longer time-outs
@@ -110,6 +111,7 @@ guest_machine() {
 		v1 | v2) cgroup=$word ;;
 		classic | mglru) lru=$word ;;
 		nomemcg | memcgless) nomemcg=' cgroup_disable=memory' ;;
+		v1less) ;;
 		spare) spare=1 ;;
 		bare) bare=,-hypervisor ;;
 		debug) debug=1 ;;

@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WORKERS 4
@@ -394,11 +395,14 @@ static void step(int depth)
 		poll_one(i);
 		break;
 	case 54 ... 55:
+		if (rnd(1 + rarity / 8))
+			break;
 		files[i].fd = -1;
 		close(fd);
 		break;
 	case 56:
-		dup_one(i, rnd(FILES));
+		if (!rnd(1 + rarity / 8))
+			dup_one(i, rnd(FILES));
 		break;
 	case 58:
 		if (!depth && !rnd(8 * rarity))
@@ -456,9 +460,21 @@ static void disturb(void)
 		mkdir(child(n), 0755);
 }
 
+static long usecs(const struct timespec *from, const struct timespec *to)
+{
+	return (to->tv_sec - from->tv_sec) * 1000000 + (to->tv_nsec - from->tv_nsec) / 1000;
+}
+
 static bool ended(void)
 {
+	static time_t said;
 	bool all = true;
+
+	if (rarity > 1 && time(NULL) - said >= 60) {
+		said = time(NULL);
+		printf("# %ld writes left\n", __atomic_load_n(&count->left, __ATOMIC_RELAXED));
+		fflush(stdout);
+	}
 
 	for (int i = 0; i < WORKERS; i++)
 		if (!waitpid(count->workers[i], NULL, WNOHANG))
@@ -519,7 +535,10 @@ int main(int argc, char **argv)
 	top = argv[1];
 	writes = atol(argv[2]);
 	state = atol(argv[3]) + 1;
-	/* A fork, a move, reclaim, a cgroup made or removed: each takes as long as many writes */
+	/*
+	 * An open or a close, and more so a fork, a move, reclaim, a cgroup made or removed, takes
+	 * as long as many writes
+	 */
 	rarity = 1 + writes / MANY;
 	count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		     -1, 0);
@@ -551,8 +570,13 @@ int main(int argc, char **argv)
 		count->workers[i] = pid;
 	}
 	while (!ended()) {
+		struct timespec before, after;
+
+		clock_gettime(CLOCK_MONOTONIC, &before);
 		disturb();
-		usleep(1000 * rarity);
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		/* It holds cgroup_mutex, for which all wait who open a file */
+		usleep(1000 * rarity + (rarity - 1) * usecs(&before, &after) / 8);
 	}
 	put(top, "cgroup.subtree_control", "+mempressure");
 	failed = report(writes);
