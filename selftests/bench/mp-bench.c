@@ -14,6 +14,8 @@
  *				with page cache and dentries of its own
  *	pages CGROUP DIR [MB]	CGROUP's memory.max set to a half of the page
  *				cache in it: reclaim that reports its pressure
+ *	anon CGROUP [MB]	the same with a half of the anonymous memory in it;
+ *				there must be swap for that much
  *	xattrs DIR SECONDS	(a load) one task a CPU makes and deletes entries of
  *				ext4's mbcache: extended attributes in a block
  *	extents FILE N		(a load) a file of N extents with holes between them
@@ -27,6 +29,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,6 +303,63 @@ static void pages(const char *cgroup, const char *dir, long mb)
 	rmdir(cgroup);
 }
 
+/* Touches so much memory in the cgroup, says so, and waits to be killed. */
+static pid_t hold_anon(const char *cgroup, size_t len)
+{
+	int ready[2];
+	char *p, c;
+	pid_t pid;
+
+	if (pipe(ready) || (pid = fork()) < 0)
+		die("hold_anon");
+	if (!pid) {
+		put(path("%s/cgroup.procs", cgroup), "0");
+		p = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p == MAP_FAILED)
+			die("mmap");
+		for (size_t i = 0; i < len; i += PAGE)
+			p[i] = 1;
+		if (write(ready[1], "", 1) != 1)
+			die("write");
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) != 1)
+		die("hold_anon");
+	close(ready[0]);
+	return pid;
+}
+
+static void anon(const char *cgroup, long mb)
+{
+	const size_t len = mb << 20;
+	char text[32];
+
+	mkdir(cgroup, 0755);
+	snprintf(text, sizeof(text), "%zu", len / 2);
+	for (int run = 0; run < REPEAT; run++) {
+		double a, before, after;
+		pid_t pid;
+
+		put(path("%s/memory.max", cgroup), "max");
+		pid = hold_anon(cgroup, len);
+		settle();
+		before = read_number(path("%s/memory.current", cgroup));
+		a = now();
+		put(path("%s/memory.max", cgroup), text);
+		a = now() - a;
+		after = read_number(path("%s/memory.current", cgroup));
+		if (before - after < len / 4)
+			die("anon: nothing is reclaimed");
+		figure("anon-reclaim", a / ((before - after) / PAGE), "page");
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	rmdir(cgroup);
+}
+
 /*
  * Every second block is allocated, so that each is an extent of its own in
  * ext4's extent status tree, and the holes between them too. None is written
@@ -387,6 +447,8 @@ int main(int argc, char **argv)
 		memcgs(argv[2], argv[3], number(argv, 4, 100));
 	} else if (!strcmp(what, "pages") && argc > 3) {
 		pages(argv[2], argv[3], number(argv, 4, 32));
+	} else if (!strcmp(what, "anon") && argc > 2) {
+		anon(argv[2], number(argv, 3, 32));
 	} else if (!strcmp(what, "xattrs") && argc > 3) {
 		xattrs(argv[2], number(argv, 3, 1));
 	} else if (!strcmp(what, "extents") && argc > 3) {
