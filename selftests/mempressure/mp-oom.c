@@ -182,8 +182,7 @@ static void ballast(void)
 int main(int argc, char **argv)
 {
 	pid_t cache, pid;
-	int status;
-	bool alive;
+	int status, end;
 
 	if (argc != 4 || (strcmp(argv[3], "never") && atol(argv[3]) <= 0)) {
 		fputs("usage: mp-oom CACHE LOAD ANSWER_MS|never\n", stderr);
@@ -208,10 +207,14 @@ int main(int argc, char **argv)
 	pid = child_in(argv[2], load, "0");
 	if (waitpid(pid, &status, 0) != pid)
 		die("wait");
-	alive = !waitpid(cache, NULL, WNOHANG);
-	kill(cache, SIGKILL);
-	waitpid(cache, NULL, 0);
+	/*
+	 * The OOM killer's victim may still be on its way out, its memory reaped. The signal that
+	 * came first is what it dies of.
+	 */
+	kill(cache, SIGTERM);
+	if (waitpid(cache, &end, 0) != cache)
+		die("wait");
 	printf("load %d cache %d asked %lu settled %lu\n", WIFEXITED(status) && !WEXITSTATUS(status),
-	       alive, shared->asked, shared->settled);
+	       WIFSIGNALED(end) && WTERMSIG(end) == SIGTERM, shared->asked, shared->settled);
 	return 0;
 }
