@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Fills all of the memory with what waits for a disk that completes nothing.
+ * Fills all of the memory, or of a cgroup's, with what waits for a disk that completes nothing.
  *
- * usage: mp-dead DISK HOLD_MB SECONDS
+ * usage: mp-dead DISK HOLD_MB SECONDS [CGROUP]
  *
  * A device of dm-linear on the block device DISK is suspended, so that it keeps each request. Four
  * children write to it as fast as they may, one holds HOLD_MB of anonymous memory, and takes more
- * each second. Ends as soon as the OOM killer has killed one of them, or after SECONDS, and prints
- * how long that took, and how much was written meanwhile:
+ * each second; all of them in the directory CGROUP, if there is one. Ends as soon as the OOM killer
+ * has killed one of them, or after SECONDS, and prints how long that took, and how much was written
+ * meanwhile:
  *
  *	killed 0|1
  *	seconds SECONDS
@@ -49,13 +50,18 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-static void oom_score_adj(const char *value)
+static void set(const char *path, const char *value)
 {
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+	int fd = open(path, O_WRONLY);
 
 	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		die("oom_score_adj");
+		die(path);
 	close(fd);
+}
+
+static void oom_score_adj(const char *value)
+{
+	set("/proc/self/oom_score_adj", value);
 }
 
 static long written(void)
@@ -165,9 +171,10 @@ int main(int argc, char **argv)
 	int fd, status, killed = 0;
 	pid_t pids[WRITERS + 1];
 	long before, after;
+	char procs[256];
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: mp-dead DISK HOLD_MB SECONDS\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: mp-dead DISK HOLD_MB SECONDS [CGROUP]\n");
 		return 2;
 	}
 	seconds = atof(argv[3]);
@@ -185,6 +192,10 @@ int main(int argc, char **argv)
 		if (pids[i])
 			continue;
 		oom_score_adj("0");
+		if (argc == 5) {
+			snprintf(procs, sizeof(procs), "%s/cgroup.procs", argv[4]);
+			set(procs, "0");
+		}
 		if (i == WRITERS)
 			holder(atol(argv[2]));
 		writer(fd, i);
