@@ -7,7 +7,7 @@
 
 # shellcheck disable=SC2034	# scripts/test reads it
 TEST_PARALLEL_proof=2
-TEST_MINUTES_proof=14
+TEST_MINUTES_proof=22
 
 list_proof() { printf '%s\n' n2-v2-mglru n4-v1-classic n2-v2-mglru-nfs; }
 
