@@ -17,7 +17,7 @@ TEST_PARALLEL_guest=2
 # little for their time.
 list_guest() {
 	printf '%s\n' n2-v2-mglru-nfs n2-v2-mglru-xfs n2-v2-mglru-nomemcg \
-		n1-v2-mglru-m256-writers n1-v2-classic-m256-slow-writers \
+		n1-v2-mglru-m256-writers n2-v2-mglru-m512-writers n1-v2-classic-m256-slow-writers \
 		n1-v2-mglru n1-v1-classic n2-v2-classic n2-v1-mglru n4-v2-mglru-spare n4-v1-classic
 }
 
@@ -28,6 +28,7 @@ more_guest() {
 		n1-v2-mglru-m256-swap-ways n1-v2-mglru-m256-swap-steady \
 		n2-v2-mglru-latency n2-v2-classic-latency \
 		n1-v2-mglru-m256-slow-writers n1-v2-classic-m256-writers \
+		n2-v2-classic-m512-writers \
 		n1-v2-mglru-m256-deaddisk n1-v2-classic-m256-deaddisk
 }
 
