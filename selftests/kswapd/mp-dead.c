@@ -6,13 +6,19 @@
  *
  * A device of dm-linear on the block device DISK is suspended, so that it keeps each request. Four
  * children write to it as fast as they may, one holds HOLD_MB of anonymous memory, and takes more
- * each second; all of them in the directory CGROUP, if there is one. Ends as soon as the OOM killer
- * has killed one of them, or after SECONDS, and prints how long that took, and how much was written
- * meanwhile:
+ * each second; all of them in the directory CGROUP, if there is one. As soon as the OOM killer has
+ * killed one of them another one comes that holds HOLD_MB, and takes more. Ends when one was killed
+ * again, or after SECONDS, and prints how long the first took to be killed, how often allocations
+ * have waited for the disk meanwhile, the same for the second, and how much was written
+ * until then, and of that after the first was killed:
  *
- *	killed 0|1
+ *	killed 0|1|2
  *	seconds SECONDS
+ *	waits N
+ *	seconds_again SECONDS
+ *	waits_again N
  *	written PAGES
+ *	written_again PAGES
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -64,19 +70,21 @@ static void oom_score_adj(const char *value)
 	set("/proc/self/oom_score_adj", value);
 }
 
-static long written(void)
+/* Of a file of "NAME VALUE" lines */
+static long counter(const char *path, const char *wanted)
 {
 	char name[64];
-	long value;
-	FILE *file = fopen("/proc/vmstat", "r");
+	long value, found = 0;
+	FILE *file = fopen(path, "r");
 
 	if (!file)
-		die("/proc/vmstat");
+		die(path);
 	while (fscanf(file, "%63s %ld", name, &value) == 2)
-		if (!strcmp(name, "nr_written"))
-			break;
+		if (!strcmp(name, wanted))
+			found = value;
 	fclose(file);
-	return value;
+	/* The base does not count how often is waited */
+	return found;
 }
 
 /* ---- the disk -------------------------------------------------------------- */
@@ -165,57 +173,86 @@ static void holder(unsigned long mb)
 	pause();
 }
 
+/* Forks number N of those who want memory, a writer or who holds HOLD bytes of it */
+static pid_t start(int n, int fd, unsigned long hold_mb, const char *cgroup)
+{
+	char procs[256];
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid)
+		return pid;
+	oom_score_adj("0");
+	if (cgroup) {
+		snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup);
+		set(procs, "0");
+	}
+	if (n >= WRITERS)
+		holder(hold_mb);
+	writer(fd, n);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	double begin, end, seconds;
-	int fd, status, killed = 0;
-	pid_t pids[WRITERS + 1];
-	long before, after;
-	char procs[256];
+	double begin, since, limit, seconds[2] = {};
+	long written, written_again = 0, waits, waited[2] = {};
+	int fd, n, status, killed = 0;
+	char waits_in[256] = "/proc/vmstat";
+	const char *cgroup = NULL;
+	pid_t pids[WRITERS + 2];
+	unsigned long hold_mb;
 
 	if (argc != 4 && argc != 5) {
 		fprintf(stderr, "usage: mp-dead DISK HOLD_MB SECONDS [CGROUP]\n");
 		return 2;
 	}
-	seconds = atof(argv[3]);
+	hold_mb = atol(argv[2]);
+	limit = atof(argv[3]);
+	if (argc == 5) {
+		cgroup = argv[4];
+		snprintf(waits_in, sizeof(waits_in), "%s/memory.stat", cgroup);
+	}
 	fd = dm_open(argv[1]);
 	oom_score_adj("-1000");
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		die("mlockall");
 	dm(DM_DEV_SUSPEND, DM_SUSPEND_FLAG | DM_SKIP_LOCKFS_FLAG | DM_NOFLUSH_FLAG, NULL);
-	before = written();
-	begin = now();
-	for (int i = 0; i <= WRITERS; i++) {
-		pids[i] = fork();
-		if (pids[i] < 0)
-			die("fork");
-		if (pids[i])
-			continue;
-		oom_score_adj("0");
-		if (argc == 5) {
-			snprintf(procs, sizeof(procs), "%s/cgroup.procs", argv[4]);
-			set(procs, "0");
-		}
-		if (i == WRITERS)
-			holder(atol(argv[2]));
-		writer(fd, i);
-	}
+	written = counter("/proc/vmstat", "nr_written");
+	waits = counter(waits_in, "alloc_wait_writeback");
+	begin = since = now();
+	for (n = 0; n <= WRITERS; n++)
+		pids[n] = start(n, fd, hold_mb, cgroup);
 	do {
 		/* Nothing that takes memory */
 		usleep(20000);
-		if (waitpid(-1, &status, WNOHANG) > 0)
-			killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-		end = now();
-	} while (!killed && end - begin < seconds);
-	for (int i = 0; i <= WRITERS; i++)
-		kill(pids[i], SIGKILL);
-	after = written();
+		if (waitpid(-1, &status, WNOHANG) <= 0)
+			continue;
+		if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+			continue;
+		seconds[killed] = now() - since;
+		waited[killed] = counter(waits_in, "alloc_wait_writeback") - waits;
+		since = now();
+		waits += waited[killed];
+		if (!killed++) {
+			written_again = counter("/proc/vmstat", "nr_written");
+			pids[n] = start(n, fd, hold_mb, cgroup);
+			n++;
+		}
+	} while (killed < 2 && now() - begin < limit);
+	while (n > 0)
+		kill(pids[--n], SIGKILL);
+	written_again = counter("/proc/vmstat", "nr_written") - written_again;
+	written = counter("/proc/vmstat", "nr_written") - written;
 	/* It lives again */
 	dm(DM_DEV_SUSPEND, 0, NULL);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	close(fd);
 	dm(DM_DEV_REMOVE, 0, NULL);
-	printf("killed %d\nseconds %.1f\nwritten %ld\n", killed, end - begin, after - before);
+	printf("killed %d\nseconds %.1f\nwaits %ld\nseconds_again %.1f\nwaits_again %ld\n"
+	       "written %ld\nwritten_again %ld\n", killed, seconds[0], waited[0], seconds[1],
+	       waited[1], written, written_again);
 	return 0;
 }
