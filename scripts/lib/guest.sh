@@ -27,7 +27,7 @@ GUEST_NEEDS=(qemu-system-x86:qemu-system-x86_64 busybox-static:/bin/busybox cpio
 	e2fsprogs:mkfs.ext4 xfsprogs:mkfs.xfs coreutils:timeout gcc libc6-dev:/usr/include/stdio.h)
 
 # A guest that runs longer than this many seconds is killed (times eight on a debug kernel).
-GUEST_TIMEOUT=${MP_GUEST_TIMEOUT:-480}
+GUEST_TIMEOUT=${MP_GUEST_TIMEOUT:-900}
 
 # How slow the slow disk is.
 GUEST_THROTTLE=throttling.bps-write=20000000
