@@ -11,11 +11,9 @@
 BUILD_CHECK='sparse -D__typeof_unqual__=__typeof__'
 
 list_build() {
-	printf '%s\n' warnings memcg-off numa-off shrinker-debug-off i386 stack bisectability
+	printf '%s\n' warnings memcg-off numa-off shrinker-debug-off nodes-shift-10 i386 \
+		stack bisectability
 }
-
-# What many nodes cost, stack, is in the list above.
-more_build() { printf '%s\n' nodes-shift-10; }
 
 setup_build() {
 	need sparse

@@ -9,8 +9,8 @@
  * each second; all of them in the directory CGROUP, if there is one. As soon as the OOM killer has
  * killed one of them another one comes that holds HOLD_MB, and takes more. Ends when one was killed
  * again, or after SECONDS, and prints how long the first took to be killed, how often allocations
- * have waited for the disk meanwhile, the same for the second, and how much was written
- * until then, and of that after the first was killed:
+ * have waited for the disk meanwhile, the same for the second, how much was written until then, and
+ * how much of that after the first was killed:
  *
  *	killed 0|1|2
  *	seconds SECONDS
@@ -173,7 +173,7 @@ static void holder(unsigned long mb)
 	pause();
 }
 
-/* Forks number N of those who want memory, a writer or who holds HOLD bytes of it */
+/* Forks number n of those who want memory, a writer or who holds HOLD_MB of it */
 static pid_t start(int n, int fd, unsigned long hold_mb, const char *cgroup)
 {
 	char procs[256];
