@@ -3,10 +3,12 @@
 #
 # Compiling single objects, those that the series touches, in configurations of everything
 # (kernel-config/objects.config) or everything but one option; after common.sh, tree.sh and
-# build.sh. It happens in out/bisect, a work tree that moves between the commits.
+# build.sh. It happens in out/bisect, a work tree that moves between the commits, or in another
+# that OBJECTS_TREE names.
+OBJECTS_TREE=bisect
 
 # objects_at COMMIT: moves the work tree there; sets MP_SRC.
-objects_at() { tree_worktree bisect "$1"; }
+objects_at() { tree_worktree "$OBJECTS_TREE" "$1"; }
 
 # objects_config [ARCH=NAME] [OPTION=VALUE]...: configures, unless that is what was done last; the
 # options win over objects.config.
@@ -33,7 +35,7 @@ objects_config() {
 	} | sha256sum)
 	if [ ! -e "$dir/.config" ] || [ "$stamp" != "$(cat "$dir/.stamp" 2>/dev/null)" ]; then
 		rm -f "$dir/.config" "$dir/.stamp"
-		KCONFIG_ALLCONFIG=$dir/.all.config log_run objects-config \
+		KCONFIG_ALLCONFIG=$dir/.all.config log_run "$OBJECTS_TREE-config" \
 			build_make "$OBJECTS_NAME" "$MP_SRC" "$arch" allmodconfig || return
 		printf '%s\n' "$stamp" >"$dir/.stamp"
 	fi
@@ -57,13 +59,17 @@ objects_touched() {
 		':!scripts' | sed 's/c$/o/'
 }
 
-# objects_including FROM TO: those of the C files that include a header that differs.
+# objects_including FROM TO: those of the C files that include a header that differs; of a header
+# that everybody includes, such as sched.h, only those of mm.
 objects_including() {
-	local header
+	local header files
 	tree_git diff --name-only --diff-filter=d "$1" "$2" -- 'include/linux/*.h' |
 		sed 's|^include/||' | while read -r header; do
-			tree_git grep -lF "#include <$header>" "$2" -- mm fs kernel lib block ||
-				true
+			files=$(tree_git grep -lF "#include <$header>" "$2" -- \
+				mm fs kernel lib block || true)
+			[ "$(wc -l <<<"$files")" -le 200 ] ||
+				files=$(grep -F "$2:mm/" <<<"$files" || true)
+			printf '%s\n' "$files"
 		done | sed -n "s/^$2:\(.*\)c$/\1o/p" | sort -u
 }
 
@@ -113,15 +119,15 @@ objects_check_commit() {
 	} | sort -u)
 	objects_at "$1"
 	objects_config || return
-	! objects_make bisect-objects -- "${objects[@]}" || return 0
+	! objects_make "$OBJECTS_TREE-objects" -- "${objects[@]}" || return 0
 
-	mapfile -t failed < <(objects_failed bisect-objects)
+	mapfile -t failed < <(objects_failed "$OBJECTS_TREE-objects")
 	[ ${#failed[@]} -gt 0 ] || return 1
 	step "${#failed[@]} did not compile; trying them without the patch"
 	objects_at "$1~1"
 	objects_config || return
-	! objects_make bisect-before -- "${failed[@]}" || return 1
-	mapfile -t before < <(objects_failed bisect-before)
+	! objects_make "$OBJECTS_TREE-before" -- "${failed[@]}" || return 1
+	mapfile -t before < <(objects_failed "$OBJECTS_TREE-before")
 	[ "${failed[*]}" = "${before[*]}" ] || return 1
 	step "not of this configuration, with the patch and without: ${failed[*]}"
 }
