@@ -167,7 +167,7 @@ build_warnings() {
 	echo "$(wc -l <"$MP_OUT/logs/warnings-series") warnings, all of them the base's"
 }
 
-# build_warned LOG: the objects with whose names on a line of make's their warnings come.
+# build_warned LOG: the objects that have warnings: those that make has named last before each.
 build_warned() {
 	awk '/error: bad constant expression/ { next }
 		$1 ~ /^(CC|CHECK)$/ { of = $NF; sub("^[.][.]/", "", of); sub(/c$/, "o", of) }
