@@ -322,15 +322,38 @@ static void memcgs(const char *cgroup, const char *dir, int n)
 	rmdir(cgroup);
 }
 
-static double read_number(const char *file)
+/* The number of a "KEY NUMBER" line, not the first, of an open file. */
+static double fd_key(int fd, const char *key)
 {
-	FILE *f = fopen(file, "r");
-	double number;
+	char text[16384], line[64], *at;
+	ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
 
-	if (!f || fscanf(f, "%lf", &number) != 1)
+	if (len < 0)
+		die(key);
+	text[len] = '\0';
+	snprintf(line, sizeof(line), "\n%s ", key);
+	at = strstr(text, line);
+	if (!at)
+		die(key);
+	return atof(at + strlen(line));
+}
+
+static double file_key(const char *file, const char *key)
+{
+	int fd = open(file, O_RDONLY);
+	double value;
+
+	if (fd < 0)
 		die(file);
-	fclose(f);
-	return number;
+	value = fd_key(fd, key);
+	close(fd);
+	return value;
+}
+
+/* How many pages of the cgroup were reclaimed; its charges are settled in batches */
+static double reclaimed(const char *cgroup)
+{
+	return file_key(path("%s/memory.stat", cgroup), "pgsteal");
 }
 
 static void pages(const char *cgroup, const char *dir, long mb)
@@ -341,7 +364,7 @@ static void pages(const char *cgroup, const char *dir, long mb)
 	mkdir(cgroup, 0755);
 	sparse_file(path("%s/sparse", dir), len);
 	for (int run = 0; run < REPEAT; run++) {
-		double a, before, after;
+		double a, n;
 		pid_t pid;
 
 		put("/proc/sys/vm/drop_caches", "3");
@@ -352,15 +375,15 @@ static void pages(const char *cgroup, const char *dir, long mb)
 		}
 		wait_for(pid);
 		settle();
-		before = read_number(path("%s/memory.current", cgroup));
+		n = reclaimed(cgroup);
 		snprintf(text, sizeof(text), "%zu", len / 2);
 		a = now();
 		put(path("%s/memory.max", cgroup), text);
 		a = now() - a;
-		after = read_number(path("%s/memory.current", cgroup));
-		if (before - after < len / 4)
+		n = reclaimed(cgroup) - n;
+		if (n < len / 4 / PAGE)
 			die("pages: nothing is reclaimed");
-		figure("page-reclaim", a / ((before - after) / PAGE), "page");
+		figure("page-reclaim", a / n, "page");
 	}
 	rmdir(cgroup);
 }
@@ -410,20 +433,20 @@ static void anon(const char *cgroup, long mb)
 	mkdir(cgroup, 0755);
 	snprintf(text, sizeof(text), "%zu", len / 2);
 	for (int run = 0; run < REPEAT; run++) {
-		double a, before, after;
+		double a, n;
 		pid_t pid;
 
 		put(path("%s/memory.max", cgroup), "max");
 		pid = start(cgroup, hold_anon, &len);
 		settle();
-		before = read_number(path("%s/memory.current", cgroup));
+		n = reclaimed(cgroup);
 		a = now();
 		put(path("%s/memory.max", cgroup), text);
 		a = now() - a;
-		after = read_number(path("%s/memory.current", cgroup));
-		if (before - after < len / 4)
+		n = reclaimed(cgroup) - n;
+		if (n < len / 4 / PAGE)
 			die("anon: nothing is reclaimed");
-		figure("anon-reclaim", a / ((before - after) / PAGE), "page");
+		figure("anon-reclaim", a / n, "page");
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 	}
@@ -485,34 +508,6 @@ static void tick(long after)
 		next.tv_sec++;
 	}
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
-}
-
-/* The number of a "KEY NUMBER" line, not the first, of an open file. */
-static double fd_key(int fd, const char *key)
-{
-	char text[16384], line[64], *at;
-	ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
-
-	if (len < 0)
-		die(key);
-	text[len] = '\0';
-	snprintf(line, sizeof(line), "\n%s ", key);
-	at = strstr(text, line);
-	if (!at)
-		die(key);
-	return atof(at + strlen(line));
-}
-
-static double file_key(const char *file, const char *key)
-{
-	int fd = open(file, O_RDONLY);
-	double value;
-
-	if (fd < 0)
-		die(file);
-	value = fd_key(fd, key);
-	close(fd);
-	return value;
 }
 
 /* Says it to the kernel, if that is one to listen. */
